@@ -17,7 +17,7 @@ TRANSMIT = "transmit_envelope"
 RECORD_SILENCE = "record_silence"
 RECORD_DECISION = "record_decision"
 WITHDRAW = "withdraw_envelope"
-APPLY_RETURN = "apply_return"
+CERTIFY = "certify_envelope"
 SEAL = "seal_envelope"
 COLLECT_RETURNS = "collect_returns"
 SWEEP = "sweep"
@@ -108,15 +108,6 @@ class ReturnArrived:
 
 
 @dataclass(frozen=True)
-class ReturnToApply:
-    """A return to be applied to its envelope."""
-
-    enveloppe_id: str
-    collectivite_id: str
-    arrived: ReturnArrived
-
-
-@dataclass(frozen=True)
 class Collected:
     """What one look into the mailbox brought."""
 
@@ -125,11 +116,23 @@ class Collected:
 
 
 @dataclass(frozen=True)
+class Swept:
+    """What one round of tidying did."""
+
+    started: int = 0
+    """Envelopes that were accepted but whose workflow had not been started."""
+    removed: int = 0
+    """Objects of deposits that never became envelopes."""
+
+
+@dataclass(frozen=True)
 class Delays:
     """Dates that the procedure waits for, in seconds; a setting of the platform."""
 
     answer: float = 5 * 86400
-    """Silence after a sure or possible departure before a person must decide."""
+    """Silence after a sure departure before a person must decide."""
+    uncertain: float = 86400
+    """Silence after a possible departure before a person must decide."""
     reminder: float = 86400
     """Between two reminders to that person."""
     patience: float = 5 * 86400

@@ -12,16 +12,20 @@ forget it. A session without scope can't be made.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, sessionmaker, with_loader_criteria
 
-from registry.models import OfBody
+from registry.models import OfBody, TimelineEvent
+
+CHANNEL = "pli_timeline"
+"""NOTIFY channel of the register: `{"collectivite_id": …, "enveloppe_id": …}` for each committed event."""
 
 
 class RegistryError(Exception):
@@ -104,3 +108,12 @@ def _refuse_foreign_rows(session: Session, _context: UOWTransaction, _instances:
         for row in (*session.new, *session.dirty):
             if isinstance(row, OfBody) and row.collectivite_id != scope.collectivite_id:
                 raise OutOfScope(type(row).__name__)
+
+
+@event.listens_for(Session, "after_flush")
+def _notify_live_pages(session: Session, _context: UOWTransaction) -> None:
+    # PostgreSQL holds the notice back until the commit and drops it with a rollback.
+    for row in session.new:
+        if isinstance(row, TimelineEvent):
+            payload = {"collectivite_id": row.collectivite_id, "enveloppe_id": row.enveloppe_id}
+            session.connection().execute(select(func.pg_notify(CHANNEL, json.dumps(payload))))

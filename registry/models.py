@@ -177,13 +177,26 @@ class Enveloppe(OfBody, Base):
             unique=True,
             postgresql_where=text("numero_retenu and transaction = '1-1'"),
         ),
+        Index(
+            "enveloppe_annulation",
+            "acte_id",
+            unique=True,
+            postgresql_where=text("transaction = '6-1' and etat in (" + OPEN_STATES + ",'scelle')"),
+        ),
         Index("enveloppe_body", "collectivite_id", "id"),
         Index("enveloppe_body_etat", "collectivite_id", "etat", "id"),
         Index("enveloppe_body_famille", "collectivite_id", "famille", "id"),
         Index("enveloppe_body_ar", "collectivite_id", "date_ar", "id"),
         Index("enveloppe_etat", "etat", "id"),
         Index("enveloppe_famille", "famille", "id"),
-        Index("enveloppe_archive", "archive_nom", unique=True, postgresql_where=text("archive_nom is not null")),
+        Index(
+            "enveloppe_archive", "archive_nom", unique=True, postgresql_where=text("archive_nom is not null")
+        ),
+        Index(
+            "enveloppe_nom",
+            func.substr(text("archive_nom"), 5),
+            postgresql_where=text("archive_nom is not null"),
+        ),
         Index("enveloppe_id_acte", "id_acte", postgresql_where=text("id_acte is not null")),
         Index("enveloppe_precedente", "precedente_id", postgresql_where=text("precedente_id is not null")),
         Index("enveloppe_recherche", "recherche", postgresql_using="gin"),
@@ -238,7 +251,9 @@ class Enveloppe(OfBody, Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    pieces: Mapped[list[StoredFile]] = relationship(order_by="StoredFile.position", lazy="raise", viewonly=True)
+    pieces: Mapped[list[StoredFile]] = relationship(
+        order_by="StoredFile.position", lazy="raise", viewonly=True
+    )
     timeline: Mapped[list[TimelineEvent]] = relationship(
         order_by="TimelineEvent.id", lazy="raise", viewonly=True
     )
@@ -341,6 +356,16 @@ class SendAttempt(OfBody, Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
 
 
+class UploadIntent(OfBody, Base):
+    """Objects of a deposit are being stored; the row goes when the envelope is accepted or the objects are
+    removed, and what a crash leaves is swept."""
+
+    __tablename__ = "upload_intent"
+
+    enveloppe_id: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+
+
 class ReturnMail(Base):
     """A message from the ministry's side, kept whole whatever it is."""
 
@@ -364,8 +389,12 @@ class ReturnMail(Base):
     """Why it is in quarantine: a key of `registry/messages.toml`."""
     enveloppe_id: Mapped[str | None] = mapped_column(ForeignKey("enveloppe.id"))
     transaction: Mapped[str | None]
+    applied: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it changed its envelope, so that the workflow must hear of it."""
     resolved_by: Mapped[str | None]
     resolved_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+    """What the person who took it out of quarantine says became of it."""
 
 
 class Classification(OfBody, Base):

@@ -6,6 +6,7 @@ The sentences themselves (what is wrong, what to do; French and English) live in
 
     SchemaError
     ├── Refused            what came from outside breaks rules; carries every finding
+    ├── SizeMismatch       a file to be packed is not as long as announced (its source changed or was cut)
     └── UnknownMessage     a catalogue was asked for a sentence that it lacks (a bug of ours)
 """
 
@@ -37,6 +38,10 @@ class Refused(SchemaError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("; ".join(f"{f.code} at {f.place}" for f in self.findings))
+
+
+class SizeMismatch(SchemaError):
+    """A file to be packed has more or fewer bytes than announced."""
 
 
 class UnknownMessage(SchemaError):

@@ -1,0 +1,96 @@
+"""Live pages: what the register notifies (`registry.door.CHANNEL`), handed to the browsers that watch.
+
+One connection a process listens; each watcher has a queue and sees only its own body. A page that misses a
+notification loses nothing: it is only told to draw itself again from the register.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+
+from registry.door import CHANNEL, OneBody, Register, Scope
+
+RETRY_SECONDS = 5.0
+"""Pause before the listener connects again after PostgreSQL went away."""
+
+QUEUE_SIZE = 100
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something happened to an envelope."""
+
+    collectivite_id: str
+    enveloppe_id: str
+
+
+@dataclass(eq=False, slots=True)
+class _Watcher:
+    scope: Scope
+    queue: asyncio.Queue[Change | None]
+
+    def sees(self, change: Change) -> bool:
+        return not isinstance(self.scope, OneBody) or self.scope.collectivite_id == change.collectivite_id
+
+
+class Live:
+    """Hands changes to the watchers of one process."""
+
+    def __init__(self, register: Register) -> None:
+        self._url = register.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._watchers: set[_Watcher] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def watch(self, scope: Scope) -> AsyncIterator[asyncio.Queue[Change | None]]:
+        """A queue of the changes in `scope` while the block lasts; None in it means that Pli stops."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._listen(), name="live")
+        watcher = _Watcher(scope, asyncio.Queue(QUEUE_SIZE))
+        self._watchers.add(watcher)
+        try:
+            yield watcher.queue
+        finally:
+            self._watchers.discard(watcher)
+
+    async def close(self) -> None:
+        """Stop listening and send every watcher home."""
+        for watcher in self._watchers:
+            _offer(watcher.queue, None)
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    async for notification in connection.notifies():
+                        self._hand_out(Change(**json.loads(notification.payload)))
+            except psycopg.OperationalError as error:
+                log.warning("live_listener_lost", error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _hand_out(self, change: Change) -> None:
+        for watcher in self._watchers:
+            if watcher.sees(change):
+                _offer(watcher.queue, change)
+
+
+def _offer(queue: asyncio.Queue[Change | None], item: Change | None) -> None:
+    # A watcher too slow to empty its queue will draw the newest state anyway: the oldest notice can go.
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)

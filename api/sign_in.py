@@ -1,0 +1,257 @@
+"""People at the door: the session cookie, who is reading, and forms that only our own pages can send.
+
+    SignInError
+    ├── NotSignedIn     no session: the page leads to the sign-in form and back
+    ├── NoBodyChosen    the person works for several bodies and has chosen none yet
+    ├── NotAllowed      signed in, but the role lacks the right
+    └── ForgedForm      the form does not come from our page (CSRF), or its page is too old
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from time import monotonic
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from api.services import ROLE_RIGHTS, Principal, Right, Services
+from registry import accounts
+from registry.door import NotFound, Platform
+
+SESSION_COOKIE = "pli_session"
+FORM_COOKIE = "pli_formulaire"
+"""Holds the token of the sign-in form, before there is a session to hold it."""
+
+CSRF_FIELD = "jeton"
+MAX_FIELDS = 400
+
+ATTEMPTS = 20
+ATTEMPTS_WINDOW = 600.0
+"""Seconds; sign-in attempts of one address, whatever the account (an account locks after five on its own)."""
+REMEMBERED_ADDRESSES = 10_000
+
+
+class SignInError(Exception):
+    """Root of what keeps a person from a page."""
+
+
+class NotSignedIn(SignInError):
+    """No session behind the cookie."""
+
+
+class NoBodyChosen(SignInError):
+    """Several bodies, none chosen."""
+
+
+class NotAllowed(SignInError):
+    """The role lacks the right."""
+
+
+class ForgedForm(SignInError):
+    """The form was not sent from a page of ours in this session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """The person who reads a page."""
+
+    user_id: str
+    nom: str
+    email: str
+    csrf_token: str
+    body_name: str | None
+    principal: Principal
+    several_bodies: bool
+
+    def may(self, right: Right) -> bool:
+        """Whether the person's roles hold `right` in the chosen body."""
+        return right in self.principal.rights
+
+
+def cookie_name(services: Services, name: str) -> str:
+    """`__Host-` pins a secure cookie to this host (RFC 6265bis §4.1.3.2)."""
+    return f"__Host-{name}" if services.settings.secure_cookies else name
+
+
+def keep_cookie(response: Response, services: Services, name: str, value: str, *, strict: bool = False) -> None:
+    """Set a cookie of ours on `response`; it ends with the browser, the session's own age is in the register."""
+    response.set_cookie(
+        cookie_name(services, name),
+        value,
+        path="/",
+        httponly=True,
+        secure=services.settings.secure_cookies,
+        samesite="strict" if strict else "lax",
+    )
+
+
+def session_cookie(request: Request) -> str | None:
+    """The browser's session cookie."""
+    services: Services = request.app.state.services
+    return request.cookies.get(cookie_name(services, SESSION_COOKIE))
+
+
+def rights_of(person: accounts.SignedIn) -> frozenset[Right]:
+    """What the person's roles allow in the body chosen; a platform administrator may do all everywhere."""
+    held: set[Right] = set()
+    for role in person.roles:
+        if role.collectivite_id is None or role.collectivite_id == person.collectivite_id:
+            held |= ROLE_RIGHTS[role.role]
+    return frozenset(held)
+
+
+def find_visitor(request: Request) -> Visitor | None:
+    """Who is behind the cookie, or None. Kept on the request so that the page's frame can show it."""
+    services: Services = request.app.state.services
+    cookie = session_cookie(request)
+    if cookie is None:
+        return None
+    with services.register.session(Platform("sign-in")) as session:
+        person = accounts.find_web_session(session, cookie, datetime.now(UTC))
+        if person is None:
+            return None
+        body = None
+        if person.collectivite_id is not None:
+            try:
+                body = accounts.collectivite(session, person.collectivite_id).nom
+            except NotFound:
+                return None
+    rights = rights_of(person)
+    visitor = Visitor(
+        user_id=person.user_id,
+        nom=person.nom,
+        email=person.email,
+        csrf_token=person.csrf_token,
+        body_name=body,
+        principal=Principal(
+            f"user:{person.user_id}", person.nom, person.user_id, person.collectivite_id, rights
+        ),
+        several_bodies=len({r.collectivite_id for r in person.roles}) > 1 or Right.PLATFORM_ADMIN in rights,
+    )
+    request.state.visitor = visitor
+    return visitor
+
+
+def signed_in(request: Request) -> Visitor:
+    """The person who reads, once a session is open and a body is chosen.
+
+    Raises `NotSignedIn`, or `NoBodyChosen` for a person of several bodies (a platform administrator may
+    read without body).
+    """
+    visitor = find_visitor(request)
+    if visitor is None:
+        raise NotSignedIn
+    if visitor.principal.collectivite_id is None and not visitor.may(Right.PLATFORM_ADMIN):
+        raise NoBodyChosen
+    return visitor
+
+
+Reader = Annotated[Visitor, Depends(signed_in)]
+
+
+def allowed(right: Right) -> Callable[[Visitor], Visitor]:
+    """A dependency that lets in only who holds `right`; raises `NotAllowed`."""
+
+    def check(visitor: Reader) -> Visitor:
+        if not visitor.may(right):
+            raise NotAllowed
+        return visitor
+
+    return check
+
+
+def check_origin(request: Request) -> None:
+    """Refuse an unsafe request that another site caused (Fetch Metadata; `Origin` for older browsers).
+
+    Raises `ForgedForm`.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        if site not in {"same-origin", "none"}:
+            raise ForgedForm
+        return
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForgedForm
+
+
+def check_token(given: object, expected: str | None) -> None:
+    """Compare a form's synchroniser token in constant time; raises `ForgedForm`."""
+    if not isinstance(given, str) or not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+        raise ForgedForm
+
+
+async def checked_form(request: Request, visitor: Reader) -> FormData:
+    """The small form of a page, once it is proved to come from that page; raises `ForgedForm`."""
+    check_origin(request)
+    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
+    check_token(form.get(CSRF_FIELD), visitor.csrf_token)
+    return form
+
+
+CheckedForm = Annotated[FormData, Depends(checked_form)]
+
+
+async def sign_in_form(request: Request) -> FormData:
+    """The sign-in form, matched with the cookie that came with its page; raises `ForgedForm`."""
+    check_origin(request)
+    services: Services = request.app.state.services
+    form = await request.form(max_files=0, max_fields=20)
+    check_token(form.get(CSRF_FIELD), request.cookies.get(cookie_name(services, FORM_COOKIE)))
+    return form
+
+
+def field(form: FormData, name: str, limit: int = 2000) -> str:
+    """A text field of a form, trimmed and cut at `limit` characters; empty where it is missing."""
+    value = form.get(name)
+    return value.strip()[:limit] if isinstance(value, str) else ""
+
+
+def safe_next(target: str | None) -> str:
+    """`target` if it is a path of ours, else the home page: no way to send a person to another site."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or "\\" in target:
+        return "/"
+    if any(ord(c) < 0x20 for c in target) or urlsplit(target).netloc:
+        return "/"
+    return target
+
+
+def new_form_token() -> str:
+    """A token for a form that is shown before there is a session."""
+    return secrets.token_urlsafe(32)
+
+
+class Attempts:
+    """Sign-in attempts of the last minutes, by address: slows down guessing over many accounts."""
+
+    def __init__(self, limit: int = ATTEMPTS, window: float = ATTEMPTS_WINDOW) -> None:
+        self._limit = limit
+        self._window = window
+        self._seen: dict[str, deque[float]] = {}
+        self._lock = Lock()
+
+    def take(self, address: str, at: float | None = None) -> bool:
+        """Count one attempt; False where the address has used up its window (seconds of a steady clock)."""
+        now = monotonic() if at is None else at
+        with self._lock:
+            seen = self._seen.pop(address, deque())
+            while seen and seen[0] <= now - self._window:
+                seen.popleft()
+            free = len(seen) < self._limit
+            if free:
+                seen.append(now)
+            # Put back last, so that the dictionary's order is by last use and the oldest is forgotten first.
+            self._seen[address] = seen
+            if len(self._seen) > REMEMBERED_ADDRESSES:
+                self._seen.pop(next(iter(self._seen)))
+            return free

@@ -1,0 +1,368 @@
+"""The whole platform on one machine, from wheels: what `pli up` and the end-to-end tests run.
+
+    PostgreSQL ─ S3 ─ Temporal ─ (clamd) ─ mailbox ─ ministry's stand-in ─ worker ─ API
+
+Everything that it makes lives in one folder: data, logs, certificates, and the secrets (drawn by chance at
+the first start, readable by their owner alone). Nothing of it serves a production: see `docs/production.md`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from ops import postgres
+from ops.codec import new_key_line
+from ops.sample import Samples, ensure_samples
+from ops.supervisor import Part, StackError, Supervisor, choose_port, listens
+from registry.door import Register
+from registry.migrate import upgrade
+from sandbox.pki import Pki, make_pki
+from signing.seal import make_sandbox_seal
+
+ROOT = Path(__file__).resolve().parent.parent
+DATABASE = "pli"
+BUCKET = "pli"
+MAILBOX_USER = "pli"
+RETURN_ADDRESS = "retours@pli.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP ports on 127.0.0.1; the usual ones, or others where those are taken."""
+
+    api: int
+    temporal: int
+    temporal_page: int
+    postgres: int
+    store: int
+    mailbox: int
+    ministry: int
+
+    @classmethod
+    def choose(cls) -> Ports:
+        """The usual ports where they are free."""
+        return cls(*(choose_port(usual) for usual in range(8430, 8437)))
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running stack can be looked at."""
+
+    page: str
+    temporal: str
+    mailbox: str
+
+
+class Stack:
+    """The local stack in one folder.
+
+    Args:
+        folder: everything that it makes; a second stack on the same folder is refused.
+        say: takes lines for people (a part started, a part died).
+        workers: worker processes.
+        overrides: settings (`PLI_…`) that win over the stack's own, for tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        say: Callable[[str], None],
+        *,
+        workers: int = 1,
+        overrides: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.ports = Ports.choose()
+        self.supervisor = Supervisor(self.folder / "logs", say)
+        self._say = say
+        self._workers = workers
+        self._overrides = dict(overrides or {})
+        self._lock = _take(self.folder)
+        self._secrets = Secrets(self.folder / "secrets")
+        self.pki: Pki = make_pki(self.folder / "pki")
+        self.samples: Samples | None = None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where to look."""
+        return Addresses(
+            page=f"http://127.0.0.1:{self.ports.api}",
+            temporal=f"http://127.0.0.1:{self.ports.temporal_page}",
+            mailbox=f"imap://{MAILBOX_USER}@127.0.0.1:{self.ports.mailbox}",
+        )
+
+    @property
+    def accounts_file(self) -> Path:
+        """Where the secrets of the sample accounts are kept."""
+        return self.folder / "secrets" / "accounts.json"
+
+    @property
+    def database(self) -> postgres.Place:
+        """The stack's PostgreSQL."""
+        return postgres.Place(
+            self.folder / "postgres", self.ports.postgres, self._secrets.text("postgres-password")
+        )
+
+    def start(self) -> bool:
+        """Start every part and make the samples; True where these were made now. Raises `StackError`."""
+        self._prepare_folders()
+        for part in (self._postgres(), self._store(), self._temporal(), self._mailbox(), self._ministry()):
+            self._start(part)
+        if clamd := self._clamd():
+            self._start(clamd)
+        made_now = self._prepare_register()
+        for number in range(1, self._workers + 1):
+            self._start(self._worker(number))
+        self._start(self._api())
+        return made_now
+
+    def stop(self) -> None:
+        """End everything, in reverse order, and let the folder go."""
+        self.supervisor.stop()
+        self._lock.close()
+
+    def settings(self) -> dict[str, str]:
+        """The settings of our own processes on this stack, as environment variables."""
+        at, kept = self.ports, self._secrets
+        return {
+            "PLI_MODE": "sandbox",
+            "PLI_DATABASE_URL_FILE": kept.keep("database-url", self.database.url(DATABASE)),
+            "PLI_STORE_ENDPOINT": f"127.0.0.1:{at.store}",
+            "PLI_STORE_BUCKET": BUCKET,
+            "PLI_STORE_ACCESS_KEY_FILE": kept.path("store-access-key"),
+            "PLI_STORE_SECRET_KEY_FILE": kept.path("store-secret-key"),
+            "PLI_STORE_SECURE": "false",
+            "PLI_TEMPORAL_ADDRESS": f"127.0.0.1:{at.temporal}",
+            "PLI_CODEC_KEYS_FILE": kept.path("codec-keys", lambda: new_key_line("local-1")),
+            "PLI_MINISTRY_URL": f"https://127.0.0.1:{at.ministry}/",
+            "PLI_MINISTRY_CERTIFICATE": str(self.pki.client_certificate),
+            "PLI_MINISTRY_KEY": str(self.pki.client_key),
+            "PLI_MINISTRY_CA": str(self.pki.ca),
+            "PLI_TRIGRAMME": "PLI",
+            "PLI_QUADRIGRAMME": "TACT",
+            "PLI_RETURN_ADDRESS": RETURN_ADDRESS,
+            "PLI_MAILBOX_HOST": "127.0.0.1",
+            "PLI_MAILBOX_PORT": str(at.mailbox),
+            "PLI_MAILBOX_USER": MAILBOX_USER,
+            "PLI_MAILBOX_PASSWORD_FILE": kept.path("mailbox-password"),
+            "PLI_MAILBOX_TLS": "false",
+            "PLI_COLLECT_EVERY": "2",
+            "PLI_SEAL_KEY_FILE": str(self.folder / "secrets" / "seal.key"),
+            "PLI_SEAL_CERTIFICATE_FILE": str(self.folder / "secrets" / "seal.pem"),
+            "PLI_PUBLIC_URL": self.addresses.page,
+            "PLI_LISTEN_PORT": str(at.api),
+            "PLI_SPOOL": str(self.folder / "tmp"),
+            "PLI_LOG_FORMAT": "json",
+            **self._antivirus(),
+            **self._overrides,
+        }
+
+    def _start(self, part: Part) -> None:
+        seconds = self.supervisor.start(part)
+        self._say(f"{part.name} serves after {seconds:.1f} s")
+
+    def _prepare_folders(self) -> None:
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
+        for name in ("tmp", "home", "objects", "mailbox", "proofs"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        seal_key, seal_certificate = (self.folder / "secrets" / name for name in ("seal.key", "seal.pem"))
+        if not seal_certificate.exists():
+            key_pem, certificate_pem = make_sandbox_seal(
+                "Pli, cachet de la plateforme locale", datetime.now(UTC)
+            )
+            _write(seal_key, key_pem.decode())
+            _write(seal_certificate, certificate_pem.decode())
+
+    def _prepare_register(self) -> bool:
+        postgres.ensure_database(self.database, DATABASE)
+        url = self.database.url(DATABASE)
+        upgrade(url)
+        register = Register(url, pool_size=1)
+        try:
+            self.samples, made_now = ensure_samples(register, self.accounts_file, datetime.now(UTC))
+        finally:
+            register.close()
+        return made_now
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        """Nothing of the environment that started us but where programs are: it may hold secrets."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            **more,
+        }
+
+    def _postgres(self) -> Part:
+        place = self.database
+        return Part(
+            name="PostgreSQL",
+            command=postgres.command(place),
+            ready=lambda: postgres.answers(place),
+            environment=self._environment(),
+            user=postgres.user(),
+            ending=signal.SIGINT,
+            before=lambda: postgres.prepare(place),
+        )
+
+    def _store(self) -> Part:
+        keys = f"{self._secrets.text('store-access-key')},{self._secrets.text('store-secret-key')}"
+        return Part(
+            name="S3",
+            command=[
+                program("rclone"),
+                *("serve", "s3", "--addr", f"127.0.0.1:{self.ports.store}", "--no-cleanup"),
+                *("--config", "/dev/null", self.folder / "objects"),
+            ],
+            ready=lambda: listens(self.ports.store),
+            # By the environment: a command line can be read by every user of the machine.
+            environment=self._environment(RCLONE_AUTH_KEY=keys),
+        )
+
+    def _temporal(self) -> Part:
+        address = f"127.0.0.1:{self.ports.temporal}"
+        temporal = program("temporal")
+        environment = self._environment()
+
+        def ready() -> bool:
+            asked: list[str | Path] = [
+                temporal,
+                "operator",
+                "namespace",
+                "describe",
+                "default",
+                "--address",
+                address,
+            ]
+            return (
+                listens(self.ports.temporal)
+                and subprocess.run(asked, capture_output=True, env=environment, check=False).returncode == 0
+            )
+
+        return Part(
+            name="Temporal",
+            command=[
+                temporal,
+                *("server", "start-dev", "--ip", "127.0.0.1", "--port", str(self.ports.temporal)),
+                *("--ui-port", str(self.ports.temporal_page), "--db-filename", self.folder / "temporal.db"),
+                *("--log-level", "warn"),
+            ],
+            ready=ready,
+            environment=environment,
+        )
+
+    def _mailbox(self) -> Part:
+        return Part(
+            name="Mailbox",
+            command=[sys.executable, "-m", "sandbox.mailbox"],
+            ready=lambda: listens(self.ports.mailbox),
+            environment=self._own_environment(),
+        )
+
+    def _ministry(self) -> Part:
+        return Part(
+            name="Ministry stand-in",
+            command=[sys.executable, "-m", "sandbox.ministry"],
+            ready=lambda: listens(self.ports.ministry),
+            environment=self._own_environment(),
+        )
+
+    def _clamd(self) -> Part | None:
+        return None
+
+    def _antivirus(self) -> dict[str, str]:
+        address = os.environ.get("PLI_ANTIVIRUS")
+        return {"PLI_ANTIVIRUS": address} if address else {}
+
+    def _worker(self, number: int) -> Part:
+        name = "Worker" if self._workers == 1 else f"Worker {number}"
+        return self._own(name, "worker", lambda: True)
+
+    def _api(self) -> Part:
+        return self._own("API", "api", lambda: listens(self.ports.api))
+
+    def _own(self, name: str, command: str, ready: Callable[[], bool]) -> Part:
+        return Part(
+            name=name,
+            command=[sys.executable, "-m", "ops.cli", command],
+            ready=ready,
+            environment=self._own_environment(**self.settings()),
+        )
+
+    def _own_environment(self, **more: str) -> dict[str, str]:
+        return self._environment(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **more)
+
+
+class Secrets:
+    """Secrets of one stack: one file each, made by chance when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+
+    def path(self, name: str, make: Callable[[], str] = lambda: secrets.token_urlsafe(24)) -> str:
+        """The file of the secret `name`."""
+        path = self._folder / name
+        if not path.exists():
+            _write(path, make())
+        return str(path)
+
+    def text(self, name: str) -> str:
+        """The secret `name` itself."""
+        return Path(self.path(name)).read_text(encoding="utf-8")
+
+    def keep(self, name: str, value: str) -> str:
+        """Keep `value`, whatever was kept under `name` before; gives its file."""
+        _write(self._folder / name, value)
+        return str(self._folder / name)
+
+
+def program(name: str) -> Path:
+    """A program that a wheel brought; raises `StackError` where it is not installed."""
+    beside_python = Path(sys.executable).parent / name
+    found = str(beside_python) if beside_python.exists() else shutil.which(name)
+    if found is None:
+        raise StackError(f"the program {name} is not installed: `make run` installs it")
+    return Path(found)
+
+
+def _take(folder: Path) -> IO[str]:
+    """Take `folder` for ourselves, until the file that is given back is closed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "?"
+        lock.close()
+        raise StackError(f"a stack runs on {folder} already (process {holder})") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _write(path: Path, text: str) -> None:
+    """Write whole or not at all, readable by its owner alone."""
+    partial = path.with_name(path.name + ".part")
+    with suppress(FileNotFoundError):
+        partial.unlink()
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    partial.rename(path)
