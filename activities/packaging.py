@@ -28,13 +28,13 @@ from activities.common import (
     ref_of,
 )
 from activities.contracts import Checked, EnvelopeRef
-from archive.store import ObjectStore
+from archive.store import ObjectStore, Ref
 from registry import flow
 from registry.door import OneBody, Register
 from registry.models import Enveloppe, StoredFile
 from schemas.actes.package import (
-    MAX_PACKAGE_BYTES,
     Package,
+    check_archive_size,
     check_package,
     package_acte,
     package_annulation,
@@ -70,8 +70,8 @@ class Packaging:
             # Everything that can refuse is tried before a rank is taken, so that no rank is lost.
             trial = self._build(session, envelope, files, jour, rang=9999)
             findings = check_package(trial, len(files))
-            if not findings and self._too_large(trial, files):
-                findings = [Finding("archive_trop_grande", "/document", {"limite": str(MAX_PACKAGE_BYTES)})]
+            if not findings:
+                findings = self._check_size(trial, files)
             if findings:
                 flow.refuse(session, envelope, findings, now())
                 return Checked(accepted=False)
@@ -152,14 +152,15 @@ class Packaging:
             quadrigramme=quadrigramme,
         )
 
-    def _too_large(self, package: Package, files: list[StoredFile]) -> bool:
+    def _check_size(self, package: Package, files: list[StoredFile]) -> list[Finding]:
         raw = len(package.envelope_xml) + len(package.message_xml) + sum(file.size for file in files)
-        if raw + raw // 1000 + 4096 * (len(files) + 4) <= MAX_PACKAGE_BYTES:
-            # Deflate adds at most 5 bytes a 16 KiB block, tar a header and padding a member.
-            return False
+        # Deflate adds at most 5 bytes a 16 KiB block, tar a header and padding a member.
+        at_most = raw + raw // 1000 + 4096 * (len(files) + 4)
+        if not check_archive_size(at_most, place="/document"):
+            return []
         with tempfile.TemporaryFile() as out:
             self._write_archive(out, package, files)
-            return out.tell() > MAX_PACKAGE_BYTES
+            return check_archive_size(out.tell(), place="/document")
 
     def _write_archive(self, out: BinaryIO, package: Package, files: list[StoredFile]) -> None:
         with ExitStack() as stack:

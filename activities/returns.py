@@ -26,6 +26,7 @@ from gateways.mailbox import Mailbox
 from registry import flow, reference
 from registry.door import Platform, Register
 from registry.models import Enveloppe, ReturnMail
+from schemas.actes.naming import parse_file_name
 from schemas.actes.returns import ReturnMessage, parse_return
 from schemas.findings import Refused
 from schemas.states import AWAITING_STATE, Etat
@@ -251,16 +252,29 @@ def match(session: Session, message: ReturnMessage) -> Matched:
     """The envelope that a return answers (§6.4), never by the name of the file that carries it."""
     found: str | None = None
     if message.transaction == "ANO":
-        if message.faulty_envelope is not None:
-            found = flow.match_by_envelope_name(session, message.faulty_envelope)
+        found = _match_refused_envelope(session, message)
     elif message.transaction in ("7-2", "7-3"):
         if message.siren is not None:
             found = flow.match_classification_request(session, message.siren)
+    elif message.transaction == "1-3":
+        if message.siren is not None and message.numero is not None:
+            found = flow.match_by_number(session, message.siren, message.numero)
     elif message.id_acte is not None:
         found = flow.match_by_id_acte(
             session, "6-1" if message.transaction == "6-2" else "1-1", message.id_acte
         )
     return Matched(found, None if found else "quarantaine_sans_envoi")
+
+
+def _match_refused_envelope(session: Session, message: ReturnMessage) -> str | None:
+    """By the name of the refused envelope, else by that of the message inside it (§6.4)."""
+    if message.faulty_envelope is not None:
+        return flow.match_by_envelope_name(session, message.faulty_envelope)
+    name = parse_file_name(message.faulty_message or "")
+    if name is None or name.jour is None:
+        return None
+    id_acte = f"{name.departement}-{name.siren}-{name.jour:%Y%m%d}-{name.numero}-{name.nature}"
+    return flow.match_by_id_acte(session, name.transaction, id_acte)
 
 
 def _signal_of(row: ReturnMail) -> tuple[str, ReturnArrived | None] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 from temporalio import activity
@@ -14,15 +14,15 @@ from activities import contracts
 from activities.alive import kept_alive
 from activities.common import PARIS, PIECE_ROLES, file_ref, fresh_id, in_norm_order, now, object_key, ref_of
 from activities.contracts import EnvelopeRef
-from archive.record import RecordFile, seal_record
+from archive.record import RecordFile, SealedManifest, seal_record
 from archive.store import ObjectStore
 from documents.bordereau import Bordereau, Etape, Fichier, PieceJointe, render_bordereau
 from documents.errors import DocumentError
 from documents.stamp import Stamp, stamp_pdf
 from registry import flow, reference
 from registry.door import OneBody, Register
-from registry.models import Enveloppe, SealedRecord, StoredFile, TimelineEvent
-from schemas import catalogue
+from registry.models import Enveloppe, SealedRecord, StoredFile
+from registry.wording import event_sentence
 from schemas.states import Etat
 from signing.seal import SealKey
 
@@ -49,10 +49,13 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 class Sealing:
     """What an acknowledged or refused envelope leaves for good."""
 
-    def __init__(self, register: Register, store: ObjectStore, seal_key: SealKey) -> None:
+    def __init__(
+        self, register: Register, store: ObjectStore, seal_key: SealKey, retention: timedelta
+    ) -> None:
         self._register = register
         self._store = store
         self._seal_key = seal_key
+        self._retention = retention
 
     @activity.defn(name=contracts.CERTIFY)
     @kept_alive
@@ -81,7 +84,7 @@ class Sealing:
                 flow.note(session, envelope, "tamponne", flow.PLI, now(), file_id=stamped[0].id)
             for piece, reason in failures:
                 flow.note(
-                    session, envelope, "tampon_impossible", flow.PLI, now(), {"piece": piece, "motif": reason}
+                    session, envelope, "tampon_impossible", flow.PLI, now(), {"piece": piece, "raison": reason}
                 )
             flow.note(session, envelope, "bordereau", flow.PLI, now(), file_id=bordereau.id)
 
@@ -145,11 +148,13 @@ class Sealing:
         sealed = seal_record(
             self._store,
             self._seal_key,
-            prefix=object_key(ref, f"scelle-{version}"),
+            # A prefix of each attempt's own: two that overlap must not write into each other's record.
+            prefix=object_key(ref, f"scelle-{version}.{activity.info().attempt}"),
             files=[RecordFile(record_path(file), ref_of(file)) for file in files],
             texts=texts,
             sealed_at=sealed_at,
         )
+        locked = self._lock(sealed, sealed_at)
         with self._register.session(scope) as session:
             envelope = flow.locked(session, ref.enveloppe_id)
             if flow.next_seal_version(session, envelope.id) != version:
@@ -165,11 +170,20 @@ class Sealing:
                     manifest_bucket=sealed.manifest.bucket,
                     manifest_key=sealed.manifest.key,
                     manifest_size=sealed.manifest.size,
-                    locked=sealed.locked,
+                    locked=locked,
                 )
             )
             self._say_sealed(session, envelope, version, sealed_at)
             return _act_of_cancellation(session, envelope)
+
+    def _lock(self, sealed: SealedManifest, sealed_at: datetime) -> bool:
+        """Put every object of the record under retention, where the store has Object Lock."""
+        if not self._store.object_lock():
+            return False
+        until = (sealed_at + self._retention).isoformat()
+        for ref in (*(file.ref for file in sealed.files), sealed.manifest, sealed.signature):
+            self._store.lock(ref, until)
+        return True
 
     def _say_sealed(self, session: Session, envelope: Enveloppe, version: int, at: datetime) -> None:
         said = {"version": str(version)}
@@ -230,22 +244,17 @@ def record_texts(session: Session, envelope: Enveloppe, files: Sequence[StoredFi
             "code": event.code,
             "etat": event.etat,
             "acteur": event.actor,
-            "texte": event_text(event),
+            "texte": event_sentence(event.code, event.params),
             "details": event.params,
         }
         for event in timeline
     ]
-    lines = [f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor} : {event_text(event)}" for event in timeline]
+    lines = [f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor} : {event_sentence(event.code, event.params)}" for event in timeline]
     return {
         "dossier.json": _json(facts),
         "chronologie.json": _json(events),
         "chronologie.txt": ("\n".join(lines) + "\n").encode(),
     }
-
-
-def event_text(event: TimelineEvent) -> str:
-    """The event's French sentence."""
-    return catalogue.load("registry").text(event.code, "fr", **event.params)
 
 
 def _iso(value: date | None) -> str | None:
@@ -274,10 +283,10 @@ def _bordereau(
         transaction=envelope.transaction,
         numero=envelope.numero or "",
         objet=envelope.objet,
-        nature=norm.nature_label(int(envelope.nature or 0)),
+        nature=norm.nature(int(envelope.nature or 0)).libelle,
         date_decision=envelope.date_decision,
         matiere_code=envelope.matiere or "",
-        matiere=norm.matiere_label(tuple(int(part) for part in (envelope.matiere or "0").split("."))),
+        matiere=norm.label(tuple(int(part) for part in (envelope.matiere or "0").split("."))) or "",
         document_papier=envelope.document_papier,
         id_acte=envelope.id_acte or "",
         envoye=envelope.date_transmission,
@@ -287,7 +296,7 @@ def _bordereau(
             _fichier(file) for file in in_norm_order(files) if file.role in (*PIECE_ROLES, "archive")
         ),
         etapes=tuple(
-            Etape(event_text(event), event.actor, event.at)
+            Etape(event_sentence(event.code, event.params), event.actor, event.at)
             for event in flow.timeline_of(session, envelope.id)
         ),
         jointes=(answer,),

@@ -43,7 +43,7 @@ class Transmission:
             if last is not None and last.outcome is None:
                 # A worker died between intent and outcome: it may have left.
                 flow.end_attempt(last, "unknown", now())
-                self._uncertain(session, envelope, "arrêt pendant l’envoi")
+                self._uncertain(session, envelope, "arret_pendant_envoi")
                 return Transmitted(Departure.UNKNOWN)
             if envelope.etat != Etat.PRET:
                 return Transmitted(
@@ -90,9 +90,9 @@ class Transmission:
             with self._store.open(ref_of(archive)) as chunks:
                 self._wire.send(archive.nom, archive.size, chunks)
         except NotLeft as error:
-            return error, None, str(error)
+            return error, None, error.reason.value
         except MayHaveLeft as error:
-            return error, Departure.UNKNOWN, str(error)
+            return error, Departure.UNKNOWN, error.reason.value
         return None, Departure.ANSWERED, None
 
     def _put_off(self, session: Session, envelope: Enveloppe, reason: str) -> None:
@@ -100,7 +100,7 @@ class Transmission:
             return
         timeline = flow.timeline_of(session, envelope.id)
         if timeline[-1].code != "transmission_differee":
-            flow.note(session, envelope, "transmission_differee", flow.PLI, now(), {"motif": reason})
+            flow.note(session, envelope, "transmission_differee", flow.PLI, now(), {"raison": reason})
         envelope.echeance = now() + self._settings.look_again
 
     def _sent(self, session: Session, envelope: Enveloppe) -> None:
@@ -129,7 +129,7 @@ class Transmission:
                 flow.PLI,
                 now(),
                 echeance=now() + self._settings.uncertain,
-                params={"motif": reason},
+                params={"raison": reason},
             )
 
     @activity.defn(name=contracts.RECORD_SILENCE)

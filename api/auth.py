@@ -205,7 +205,7 @@ def require(right: Right) -> Callable[..., Principal]:
 
 
 def refuse_browser_writes(request: Request, principal: CurrentPrincipal) -> None:
-    """The API takes no writes from a cookie: a foreign page could send them (the pages' forms have a token)."""
+    """The API takes no writes from a cookie, which foreign pages could send (our forms have a token)."""
     if request.method not in SAFE_METHODS and principal.caller.startswith("user:"):
         raise Problem("ecriture_par_navigateur")
 

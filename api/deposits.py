@@ -13,7 +13,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -32,19 +33,21 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from api.problems import Problem, conflict, finding_of
 from api.services import Principal, Services
-from api.uploads import Upload
+from api.uploads import Upload, spool_file
 from archive.store import StoreError
 from registry import accounts, envelopes, flow
 from registry.door import Conflict
 from registry.models import Collectivite
 from schemas.actes.classification import Classification, national, parse_classification
 from schemas.actes.model import Acte, Emetteur, Piece
+from schemas.actes.opening import open_package
 from schemas.actes.package import id_acte
 from schemas.actes.rules import Context, check_acte
 from schemas.content import identify
 from schemas.findings import Finding, Refused
 from schemas.identifiers import new_id
 from schemas.states import Etat
+from schemas.tar import Member
 from workflows.names import TASK_QUEUE, Decision, EnvelopeInput, Withdrawal
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -52,10 +55,12 @@ WORKFLOW = "EnvelopeWorkflow"
 MAX_KEY = 200
 ENGINE_TIMEOUT = timedelta(seconds=15)
 UNRECOGNISED = "application/octet-stream"
+ABOUT_FORMAT = frozenset({"document_format", "annexe_format", "piece_vide"})
 
 log = structlog.get_logger("api.deposits")
 
 Matiere = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?(\.[1-9][0-9]?){0,4}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,50}$")]
 Short = Annotated[str, StringConstraints(max_length=4000)]
 
 
@@ -81,7 +86,7 @@ class ActeDepose(_Strict):
     """Type of the main document; without it the generic one of the nature."""
     annexes: tuple[AnnexeDeposee, ...] = ()
     document_papier: bool = False
-    precedente: Short | None = None
+    precedente: Name | None = None
     """The refused envelope that this one corrects."""
     date_classification: date | None = None
     """Version of the classification that the values were chosen from; without it the current one."""
@@ -128,14 +133,18 @@ def checked_key(key: str | None) -> str:
 
 
 async def deposit(
-    services: Services, principal: Principal, key: str, acte: ActeDepose, document: Upload,
+    services: Services,
+    principal: Principal,
+    key: str,
+    acte: ActeDepose,
+    document: Upload,
     annexes: Sequence[Upload] = (),
 ) -> Accepted:
     """Accept an act (1-1) once for this caller and `key`.
 
-    Raises `Problem`: 422 with every finding of the rules, 422 for a key that served another request, 409 for a
-    number in use or an envelope that can't be corrected, 503 where a service is out of reach (the same request
-    may then be sent again). Nothing is left behind by a refusal.
+    Raises `Problem`: 422 with every finding of the rules, 422 for a key that served another request, 409 for
+    a number in use or an envelope that can't be corrected, 503 where a service is out of reach (the same
+    request may then be sent again). Nothing is left behind by a refusal.
     """
     accepted = await run_in_threadpool(_deposit, services, principal, key, acte, document, tuple(annexes))
     await start(services, accepted.enveloppe_id, body_id(principal), "1-1")
@@ -143,7 +152,11 @@ async def deposit(
 
 
 def _deposit(
-    services: Services, principal: Principal, key: str, said: ActeDepose, document: Upload,
+    services: Services,
+    principal: Principal,
+    key: str,
+    said: ActeDepose,
+    document: Upload,
     annexes: tuple[Upload, ...],
 ) -> Accepted:
     now = datetime.now(UTC)
@@ -153,8 +166,21 @@ def _deposit(
         return known
     body, classification = _reference_data(services, principal)
     checked = check(said, document, annexes, body, classification, now)
+    new = _new_acte(principal, key, fingerprint, checked, body, said.precedente, now)
+    return _take(services, principal, new, checked.pieces, now)
+
+
+def _new_acte(
+    principal: Principal,
+    key: str,
+    fingerprint: str,
+    checked: _Checked,
+    body: Collectivite,
+    precedente: str | None,
+    now: datetime,
+) -> flow.NewEnveloppe:
     acte = checked.acte
-    new = flow.NewEnveloppe(
+    return flow.NewEnveloppe(
         id=_id("acte", now),
         transaction="1-1",
         collectivite_id=body.id,
@@ -166,19 +192,66 @@ def _deposit(
         classification_date=acte.classification_date,
         document_papier=acte.document_papier,
         id_acte=id_acte(acte, checked.emetteur),
-        precedente_id=said.precedente,
+        precedente_id=precedente,
         deposited_by=principal.name,
         responsible_user_id=principal.responsible_user_id,
         caller=principal.caller,
         idempotency_key=key,
         fingerprint=fingerprint,
     )
-    return _take(services, principal, new, checked.pieces, now)
+
+
+async def deposit_package(
+    services: Services, principal: Principal, key: str, archive: Upload, into: Path
+) -> Accepted:
+    """Accept the act (1-1) of a ready-made archive, unpacked into the spool folder `into`; as `deposit`.
+
+    The archive is opened as the ministry would, the act judged by the same rules, and packaged again under
+    the platform's own name and rank. Raises `Problem` (403) where its SIREN is not that of the caller's body.
+    """
+    accepted = await run_in_threadpool(_deposit_package, services, principal, key, archive, into)
+    await start(services, accepted.enveloppe_id, body_id(principal), "1-1")
+    return accepted
+
+
+def _deposit_package(
+    services: Services, principal: Principal, key: str, archive: Upload, into: Path
+) -> Accepted:
+    now = datetime.now(UTC)
+    fingerprint = _fingerprint("1-1", {}, (archive,))
+    known = _known(services, principal, key, fingerprint)
+    if known is not None:
+        return known
+    body, classification = _reference_data(services, principal)
+    unpacked: dict[str, Upload] = {}
+
+    def keep(member: Member, data: BinaryIO) -> None:
+        unpacked[member.name] = spool_file(into / f"m{len(unpacked)}", member.name, data)
+
+    with archive.path.open("rb") as source:
+        opened = open_package(source, keep=keep)
+    if opened.emetteur.siren != body.siren:
+        raise Problem("siren_etranger")
+    if opened.acte is None:
+        params = {"transaction": opened.transaction}
+        raise Problem("depot_refuse", findings=[Finding("enveloppe_sans_acte", opened.message_name, params)])
+    emetteur = _emetteur(body)
+    findings = check_acte(opened.acte, _context(emetteur, classification, now))
+    if findings:
+        raise Problem("depot_refuse", findings=findings)
+    pieces = tuple((unpacked[piece.nom], piece) for piece in opened.acte.pieces)
+    checked = _Checked(opened.acte, emetteur, pieces)
+    new = _new_acte(principal, key, fingerprint, checked, body, None, now)
+    return _take(services, principal, new, pieces, now)
 
 
 def check(
-    said: ActeDepose, document: Upload, annexes: Sequence[Upload], body: Collectivite,
-    classification: Classification, now: datetime,
+    said: ActeDepose,
+    document: Upload,
+    annexes: Sequence[Upload],
+    body: Collectivite,
+    classification: Classification,
+    now: datetime,
 ) -> _Checked:
     """Judge a deposit; raises `Problem` (422) with every finding, places pointing into the act's metadata."""
     if len(annexes) != len(said.annexes):
@@ -190,7 +263,9 @@ def check(
     places = ["/document", *(f"/annexes/{rank}" for rank in range(len(annexes)))]
     types = [said.type_piece, *(annexe.type_piece for annexe in said.annexes)]
     for upload, place, type_piece in zip((document, *annexes), places, types, strict=True):
-        pieces.append(Piece(upload.nom, _media_type(upload, place, findings), upload.size, type_piece or default))
+        pieces.append(
+            Piece(upload.nom, _media_type(upload, place, findings), upload.size, type_piece or default)
+        )
     acte = Acte(
         numero=said.numero,
         date_decision=said.date_decision,
@@ -202,11 +277,32 @@ def check(
         annexes=tuple(pieces[1:]),
         document_papier=said.document_papier,
     )
-    emetteur = Emetteur(body.siren, body.departement, body.arrondissement, body.nature)
-    findings += check_acte(acte, Context(emetteur, now.astimezone(PARIS).date(), classification))
+    emetteur = _emetteur(body)
+    unreadable = {finding.place for finding in findings}
+    findings += [
+        replace(finding, place=_place_in_request(finding))
+        for finding in check_acte(acte, _context(emetteur, classification, now))
+        # What is no known format was said already, in plainer words.
+        if not (finding.code in ABOUT_FORMAT and finding.place in unreadable)
+    ]
     if findings:
         raise Problem("depot_refuse", findings=findings)
     return _Checked(acte, emetteur, tuple(zip((document, *annexes), pieces, strict=True)))
+
+
+def _emetteur(body: Collectivite) -> Emetteur:
+    return Emetteur(body.siren, body.departement, body.arrondissement, body.nature)
+
+
+def _context(emetteur: Emetteur, classification: Classification, now: datetime) -> Context:
+    return Context(emetteur, now.astimezone(PARIS).date(), classification)
+
+
+def _place_in_request(finding: Finding) -> str:
+    """The rules point into their own view of the act; software sent another."""
+    if finding.code == "type_pj_interdit":
+        return "/type_piece" if finding.place == "/document" else f"{finding.place}/type_piece"
+    return "/date_classification" if finding.place == "/classification_date" else finding.place
 
 
 def _media_type(upload: Upload, place: str, findings: list[Finding]) -> str:
@@ -294,9 +390,7 @@ def _accept_cancellation(
 
 
 async def _withdraw(services: Services, principal: Principal, line: envelopes.Line) -> None:
-    withdrawal = Withdrawal(
-        line.id, line.collectivite_id, principal.responsible_user_id, principal.name
-    )
+    withdrawal = Withdrawal(line.id, line.collectivite_id, principal.responsible_user_id, principal.name)
     await _update(services, line.id, "withdraw", withdrawal, refusal=Problem("deja_parti"))
 
 
@@ -332,8 +426,11 @@ def _accept_classification_request(services: Services, principal: Principal, key
 
 
 async def decide(
-    services: Services, principal: Principal, enveloppe_id: str,
-    choice: Literal["renvoyer", "abandonner"], reason: str = "",
+    services: Services,
+    principal: Principal,
+    enveloppe_id: str,
+    choice: Literal["renvoyer", "abandonner"],
+    reason: str = "",
 ) -> None:
     """Record what a named person decided about an envelope without answer.
 
@@ -388,7 +485,9 @@ async def _update(services: Services, enveloppe_id: str, name: str, arg: object,
         raise Problem("service_indisponible") from error
     except RPCError as error:
         # A workflow that has ended takes no update any more.
-        raise (refusal if error.status is RPCStatusCode.NOT_FOUND else Problem("service_indisponible")) from error
+        raise (
+            refusal if error.status is RPCStatusCode.NOT_FOUND else Problem("service_indisponible")
+        ) from error
 
 
 # Once, and nothing left behind
@@ -406,8 +505,11 @@ def _known(services: Services, principal: Principal, key: str, fingerprint: str)
 
 
 def _take(
-    services: Services, principal: Principal, new: flow.NewEnveloppe,
-    pieces: Sequence[tuple[Upload, Piece]], now: datetime,
+    services: Services,
+    principal: Principal,
+    new: flow.NewEnveloppe,
+    pieces: Sequence[tuple[Upload, Piece]],
+    now: datetime,
 ) -> Accepted:
     """Store the objects and write the envelope; or leave nothing, and give the winner of the same key."""
     if pieces:
@@ -441,7 +543,10 @@ def _take(
 
 
 def _store(
-    services: Services, new: flow.NewEnveloppe, pieces: Sequence[tuple[Upload, Piece]], stored: list[str],
+    services: Services,
+    new: flow.NewEnveloppe,
+    pieces: Sequence[tuple[Upload, Piece]],
+    stored: list[str],
     now: datetime,
 ) -> tuple[flow.NewFile, ...]:
     files = []

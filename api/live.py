@@ -1,4 +1,4 @@
-"""Live pages: what the register notifies (`registry.door.CHANNEL`), handed to the browsers that watch.
+"""Live pages: what the register notifies (`registry.models.CHANNEL`), handed to the browsers that watch.
 
 One connection a process listens; each watcher has a queue and sees only its own body. A page that misses a
 notification loses nothing: it is only told to draw itself again from the register.
@@ -14,13 +14,18 @@ from dataclasses import dataclass
 
 import psycopg
 import structlog
+from starlette.responses import StreamingResponse
 
-from registry.door import CHANNEL, OneBody, Register, Scope
+from registry.door import OneBody, Register, Scope
+from registry.models import CHANNEL
 
 RETRY_SECONDS = 5.0
 """Pause before the listener connects again after PostgreSQL went away."""
 
 QUEUE_SIZE = 100
+HEARTBEAT_SECONDS = 15.0
+STREAM_SECONDS = 600.0
+"""A stream ends after that; the page connects again, and who reads is checked again."""
 
 log = structlog.get_logger()
 
@@ -94,3 +99,46 @@ def _offer(queue: asyncio.Queue[Change | None], item: Change | None) -> None:
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(item)
+
+
+def message(data: str, *, event: str = "", id_: str = "") -> str:
+    """One server-sent event (HTML Living Standard §9.2.5)."""
+    head = (f"id: {id_}\n" if id_ else "") + (f"event: {event}\n" if event else "")
+    return head + "".join(f"data: {line}\n" for line in data.splitlines() or [""]) + "\n"
+
+
+def event_stream(messages: AsyncIterator[str]) -> StreamingResponse:
+    """An answer that sends `messages` as they come, with a sign of life in between."""
+    return StreamingResponse(
+        _with_heartbeat(messages),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+async def _with_heartbeat(messages: AsyncIterator[str]) -> AsyncIterator[str]:
+    outbox: asyncio.Queue[str | None] = asyncio.Queue(1)
+
+    async def pump() -> None:
+        async for text in messages:
+            await outbox.put(text)
+        await outbox.put(None)
+
+    pumping = asyncio.create_task(pump(), name="sse")
+    clock = asyncio.get_running_loop().time
+    ends = clock() + STREAM_SECONDS
+    yield ": bonjour\n\n"
+    try:
+        while clock() < ends:
+            try:
+                text = await asyncio.wait_for(outbox.get(), HEARTBEAT_SECONDS)
+            except TimeoutError:
+                yield ": toujours là\n\n"
+                continue
+            if text is None:
+                return
+            yield text
+    finally:
+        pumping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await pumping

@@ -17,7 +17,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -38,7 +38,11 @@ class Problem(Exception):
     """A refusal, with every finding behind it."""
 
     def __init__(
-        self, code: str, *, findings: Sequence[Finding] = (), headers: Mapping[str, str] | None = None,
+        self,
+        code: str,
+        *,
+        findings: Sequence[Finding] = (),
+        headers: Mapping[str, str] | None = None,
         **params: str,
     ) -> None:
         self.code = code
@@ -94,7 +98,9 @@ def _describe(finding: Finding, lang: Lang) -> dict[str, str]:
     return {key: value for key, value in described.items() if value or key == "pointeur"}
 
 
-def body_of(problem: Problem, *, lang: Lang, public_url: str, instance: str, correlation: str) -> dict[str, Any]:
+def body_of(
+    problem: Problem, *, lang: Lang, public_url: str, instance: str, correlation: str
+) -> dict[str, Any]:
     """The problem as RFC 9457 JSON."""
     body: dict[str, Any] = {
         "type": f"{public_url.rstrip('/')}/problemes/{problem.code}",
@@ -115,11 +121,19 @@ def answer(request: Request, problem: Problem) -> Response:
     lang = language(request)
     correlation = secrets.token_hex(8)
     body = body_of(
-        problem, lang=lang, public_url=request.app.state.services.settings.public_url,
-        instance=request.url.path, correlation=correlation,
+        problem,
+        lang=lang,
+        public_url=request.app.state.services.settings.public_url,
+        instance=request.url.path,
+        correlation=correlation,
     )
-    log.info("refused", code=problem.code, status=problem.status, path=request.url.path, correlation=correlation)
+    log.info(
+        "refused", code=problem.code, status=problem.status, path=request.url.path, correlation=correlation
+    )
     headers = {"Content-Language": lang, "Cache-Control": "no-store", **problem.headers}
+    if request.method == "POST":
+        # The body may not have been read to its end; what is left of it must not become the next request.
+        headers["Connection"] = "close"
     if problem.status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="pli"')
     if problem.status == 503:
@@ -134,17 +148,23 @@ def refused(error: Refused) -> Problem:
 
 def conflict(error: Conflict) -> Problem:
     """The problem for a rule of the database."""
-    return Problem(error.code, **error.params)
+    return Problem(error.code, findings=(), headers=None, **error.params)
 
 
 def _invalid(error: RequestValidationError) -> Problem:
     return Problem("parametre_invalide", findings=[finding_of(item) for item in error.errors()])
 
 
-_PYDANTIC_CODES = {"extra_forbidden": "champ_inconnu", "missing": "champ_manquant", "json_invalid": "json_illisible"}
+_PYDANTIC_CODES = {
+    "extra_forbidden": "champ_inconnu",
+    "missing": "champ_manquant",
+    "json_invalid": "json_illisible",
+}
 
 
-def finding_of(item: Mapping[str, Any], skip: tuple[str, ...] = ("body", "query", "path", "header")) -> Finding:
+def finding_of(
+    item: Mapping[str, Any], skip: tuple[str, ...] = ("body", "query", "path", "header")
+) -> Finding:
     """A pydantic error as a finding: JSON pointer, our code, pydantic's reason (never the value)."""
     place = [str(step) for step in item["loc"]]
     if place and place[0] in skip:
@@ -192,7 +212,9 @@ def install(app: FastAPI) -> None:
         return answer(request, Problem("fichier_altere"))
 
     def on_unavailable(request: Request, error: Exception) -> Response:
-        log.warning("service unavailable", path=request.url.path, kind=type(error).__name__, error=str(error))
+        # A database error's own text holds the statement's values: only the server's sentence is logged.
+        said = getattr(error, "orig", None) or error
+        log.warning("service unavailable", path=request.url.path, kind=type(error).__name__, error=str(said))
         return answer(request, Problem("service_indisponible"))
 
     def on_database(request: Request, error: Exception) -> Response:
@@ -223,8 +245,10 @@ def install(app: FastAPI) -> None:
 def is_outage(error: DBAPIError) -> bool:
     """Whether the database was out of reach or going down, rather than wrongly asked."""
     sqlstate = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or sqlstate is None:
+    if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
+    if sqlstate is None:
+        return isinstance(error, OperationalError)
     # 08: connection, 53: resources, 57P: shutdown, 40: deadlock or serialisation, 55P03: lock not available.
     return str(sqlstate).startswith(("08", "53", "57P", "40", "55P03"))
 
@@ -234,7 +258,8 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     declared: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         entry = declared.setdefault(
-            status_of(code), {"description": "", "content": {MEDIA_TYPE: {"schema": SCHEMA_REF, "examples": {}}}}
+            status_of(code),
+            {"description": "", "content": {MEDIA_TYPE: {"schema": SCHEMA_REF, "examples": {}}}},
         )
         example = _example(code)
         entry["content"][MEDIA_TYPE]["examples"][code] = {"summary": example["title"], "value": example}
@@ -261,7 +286,10 @@ SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "required": ["pointeur", "code", "message"],
                 "properties": {
-                    "pointeur": {"type": "string", "description": "Pointeur JSON, ou nom de fichier et élément."},
+                    "pointeur": {
+                        "type": "string",
+                        "description": "Pointeur JSON, ou nom de fichier et élément.",
+                    },
                     "code": {"type": "string"},
                     "message": {"type": "string"},
                     "remede": {"type": "string"},

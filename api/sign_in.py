@@ -1,10 +1,10 @@
 """People at the door: the session cookie, who is reading, and forms that only our own pages can send.
 
-    SignInError
-    ├── NotSignedIn     no session: the page leads to the sign-in form and back
-    ├── NoBodyChosen    the person works for several bodies and has chosen none yet
-    ├── NotAllowed      signed in, but the role lacks the right
-    └── ForgedForm      the form does not come from our page (CSRF), or its page is too old
+SignInError
+├── NotSignedIn     no session: the page leads to the sign-in form and back
+├── NoBodyChosen    the person works for several bodies and has chosen none yet
+├── NotAllowed      signed in, but the role lacks the right
+└── ForgedForm      the form does not come from our page (CSRF), or its page is too old
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 from typing import Annotated
@@ -24,12 +23,14 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from api.services import ROLE_RIGHTS, Principal, Right, Services
+from api import auth
+from api.auth import services_of
+from api.problems import Problem
+from api.services import Principal, Right, Services
 from registry import accounts
-from registry.door import NotFound, Platform
+from registry.door import Platform
 
-SESSION_COOKIE = "pli_session"
-FORM_COOKIE = "pli_formulaire"
+FORM_COOKIE = "formulaire"
 """Holds the token of the sign-in form, before there is a session to hold it."""
 
 CSRF_FIELD = "jeton"
@@ -78,15 +79,17 @@ class Visitor:
         return right in self.principal.rights
 
 
-def cookie_name(services: Services, name: str) -> str:
-    """`__Host-` pins a secure cookie to this host (RFC 6265bis §4.1.3.2)."""
-    return f"__Host-{name}" if services.settings.secure_cookies else name
+def form_cookie_name(services: Services) -> str:
+    """Name of the sign-in form's own cookie, bound to the host like the session's."""
+    return f"__Host-{FORM_COOKIE}" if services.settings.secure_cookies else FORM_COOKIE
 
 
-def keep_cookie(response: Response, services: Services, name: str, value: str, *, strict: bool = False) -> None:
-    """Set a cookie of ours on `response`; it ends with the browser, the session's own age is in the register."""
+def keep_cookie(
+    response: Response, services: Services, name: str, value: str, *, strict: bool = False
+) -> None:
+    """Set a cookie of ours on `response`; it ends with the browser, the session itself in the register."""
     response.set_cookie(
-        cookie_name(services, name),
+        name,
         value,
         path="/",
         httponly=True,
@@ -95,48 +98,30 @@ def keep_cookie(response: Response, services: Services, name: str, value: str, *
     )
 
 
-def session_cookie(request: Request) -> str | None:
-    """The browser's session cookie."""
-    services: Services = request.app.state.services
-    return request.cookies.get(cookie_name(services, SESSION_COOKIE))
-
-
-def rights_of(person: accounts.SignedIn) -> frozenset[Right]:
-    """What the person's roles allow in the body chosen; a platform administrator may do all everywhere."""
-    held: set[Right] = set()
-    for role in person.roles:
-        if role.collectivite_id is None or role.collectivite_id == person.collectivite_id:
-            held |= ROLE_RIGHTS[role.role]
-    return frozenset(held)
-
-
 def find_visitor(request: Request) -> Visitor | None:
     """Who is behind the cookie, or None. Kept on the request so that the page's frame can show it."""
-    services: Services = request.app.state.services
-    cookie = session_cookie(request)
-    if cookie is None:
+    person = auth.signed_in(request)
+    if person is None:
         return None
-    with services.register.session(Platform("sign-in")) as session:
-        person = accounts.find_web_session(session, cookie, datetime.now(UTC))
-        if person is None:
-            return None
-        body = None
-        if person.collectivite_id is not None:
-            try:
-                body = accounts.collectivite(session, person.collectivite_id).nom
-            except NotFound:
-                return None
-    rights = rights_of(person)
+    name = next(
+        (r.collectivite_nom for r in person.roles if r.collectivite_id == person.collectivite_id), None
+    )
+    if name is None and person.collectivite_id is not None:
+        with services_of(request).register.session(Platform("sign-in")) as session:
+            name = accounts.collectivite(session, person.collectivite_id).nom
+    try:
+        principal = auth.principal_of(person)
+    except Problem:
+        principal = Principal(f"user:{person.user_id}", person.nom, person.user_id, None, frozenset())
+    bodies = {r.collectivite_id for r in person.roles}
     visitor = Visitor(
         user_id=person.user_id,
         nom=person.nom,
         email=person.email,
         csrf_token=person.csrf_token,
-        body_name=body,
-        principal=Principal(
-            f"user:{person.user_id}", person.nom, person.user_id, person.collectivite_id, rights
-        ),
-        several_bodies=len({r.collectivite_id for r in person.roles}) > 1 or Right.PLATFORM_ADMIN in rights,
+        body_name=name,
+        principal=principal,
+        several_bodies=len(bodies) > 1 or Right.PLATFORM_ADMIN in principal.rights,
     )
     request.state.visitor = visitor
     return visitor
@@ -187,7 +172,11 @@ def check_origin(request: Request) -> None:
 
 def check_token(given: object, expected: str | None) -> None:
     """Compare a form's synchroniser token in constant time; raises `ForgedForm`."""
-    if not isinstance(given, str) or not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+    if (
+        not isinstance(given, str)
+        or not expected
+        or not hmac.compare_digest(given.encode(), expected.encode())
+    ):
         raise ForgedForm
 
 
@@ -205,9 +194,8 @@ CheckedForm = Annotated[FormData, Depends(checked_form)]
 async def sign_in_form(request: Request) -> FormData:
     """The sign-in form, matched with the cookie that came with its page; raises `ForgedForm`."""
     check_origin(request)
-    services: Services = request.app.state.services
     form = await request.form(max_files=0, max_fields=20)
-    check_token(form.get(CSRF_FIELD), request.cookies.get(cookie_name(services, FORM_COOKIE)))
+    check_token(form.get(CSRF_FIELD), request.cookies.get(form_cookie_name(services_of(request))))
     return form
 
 

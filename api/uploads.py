@@ -1,7 +1,7 @@
 """Uploads: a multipart body read as it streams, hashed on the way, kept in files of a spool folder.
 
 Nothing is held in memory beyond one chunk; what is too large, too many or unreadable is refused as soon as
-it shows, and the connection is closed so that the caller stops sending.
+it shows; the answer closes the connection, so that the caller stops sending (`api/problems.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -23,6 +23,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from api.problems import Problem
 from schemas.findings import Finding
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MAX_PARTS = 1000
 MAX_FIELD = 64 * 1024
@@ -34,11 +37,10 @@ MAX_NAME = 200
 """Characters of a file's name."""
 OVERHEAD = MAX_PARTS * 1024
 """Bytes that boundaries and headers may take around the files before a declared length is refused unread."""
+CHUNK = 64 * 1024
 EDGE = 4096
 """Bytes of the head and tail by which a format is recognised."""
 TEXT_SPACES = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
-
-CLOSE = {"Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,11 @@ async def receive_form(
             parser.write(chunk)
     except FormParserError as error:
         code = "entete_de_partie_trop_long" if "header" in str(error).lower() else "corps_illisible"
-        raise Problem(code, headers=CLOSE) from error
-    except Problem as problem:
-        problem.headers.update(CLOSE)
-        raise
+        raise Problem(code) from error
     finally:
         form.close()
     if not form.ended:
-        raise Problem("multipart_inacheve", headers=CLOSE)
+        raise Problem("multipart_inacheve")
     digests.check()
     return Form(form.fields, tuple(form.uploads))
 
@@ -135,6 +134,17 @@ async def receive_body(request: Request, into: Path, *, limit: int, nom: str) ->
     return file.upload()
 
 
+def spool_file(path: Path, nom: str, source: BinaryIO) -> Upload:
+    """Copy a stream (a member of an archive) into the spool."""
+    file = _OpenFile("", nom, path)
+    try:
+        while chunk := source.read(CHUNK):
+            file.write(chunk)
+    finally:
+        file.close()
+    return file.upload()
+
+
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
     async for chunk in request.stream():
         if chunk:
@@ -148,11 +158,11 @@ def media_type(request: Request) -> str:
 
 def _boundary(request: Request) -> bytes:
     if media_type(request) != "multipart/form-data":
-        raise Problem("type_de_contenu_non_admis", admis="multipart/form-data", headers=CLOSE)
+        raise Problem("type_de_contenu_non_admis", admis="multipart/form-data")
     _, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 70:
-        raise Problem("corps_illisible", headers=CLOSE)
+        raise Problem("corps_illisible")
     return boundary
 
 
@@ -163,7 +173,7 @@ def _refuse_declared_length(request: Request, most: int, limit: int) -> None:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem("depot_trop_volumineux", limite=str(limit), headers=CLOSE)
+    return Problem("taille_depassee", limite=str(limit))
 
 
 class _OpenFile:
@@ -214,7 +224,7 @@ class _FormReader:
         self.uploads: list[Upload] = []
         self.ended = False
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,
@@ -251,7 +261,10 @@ class _FormReader:
         part = self._part
         _, options = parse_options_header(part.headers.get("content-disposition", b""))
         part.name = _text(options.get(b"name"), "corps_illisible")
-        if part.name in self._file_names:
+        if part.name in self._file_names and options.get(b"filename") == b"":
+            # What a browser sends for a file input left empty (HTML §4.10.21.8): no file.
+            part.file = part.text = None
+        elif part.name in self._file_names:
             nom = _file_name(options.get(b"filename"), part.name)
             part.file = _OpenFile(part.name, nom, self._into / f"{self._parts}")
         elif part.name in self._field_names:
@@ -272,6 +285,8 @@ class _FormReader:
             part.text += data[start:end]
             if len(part.text) > MAX_FIELD:
                 raise Problem("champ_trop_long", nom=part.name, limite=str(MAX_FIELD))
+        elif end > start:
+            raise Problem("nom_fichier_invalide", findings=[Finding("nom_fichier_invalide", f"/{part.name}")])
 
     def _end(self) -> None:
         part = self._part
@@ -323,11 +338,11 @@ class _Digests:
         for item in filter(None, (i.strip() for i in request.headers.get("content-digest", "").split(","))):
             name, _, value = item.partition("=")
             if not (value.startswith(":") and value.endswith(":") and len(value) > 2):
-                raise Problem("empreinte_illisible", headers=CLOSE)
+                raise Problem("empreinte_illisible")
             try:
                 digest = b64decode(value[1:-1], validate=True)
             except binascii.Error:
-                raise Problem("empreinte_illisible", headers=CLOSE) from None
+                raise Problem("empreinte_illisible") from None
             if name.lower() in self._KNOWN:
                 self._expected.append((self._KNOWN[name.lower()](), digest))
 

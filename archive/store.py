@@ -1,9 +1,9 @@
 """Objects: one small interface over any S3, through the `minio` client.
 
-    StoreError
-    ├── ObjectMissing      nothing under this key
-    ├── ObjectAltered      what was read back has another hash than the reference says
-    └── StoreUnavailable   the server did not answer; worth another try
+StoreError
+├── ObjectMissing      nothing under this key
+├── ObjectAltered      what was read back has another hash than the reference says
+└── StoreUnavailable   the server did not answer; worth another try
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The acknowledgement bordereau: what was sent, what the State answered, every step with its proof.
 
-One PDF that is both a record (PDF/A-3a, ISO 19005-3) and readable by everyone (PDF/UA-1, ISO 14289-1), with the
-State's own answer attached. Its contents are those of the field's bordereau d'acquittement (ACTES fact sheet
-§7.5). The template only lays out; every word and number is made here.
+One PDF that is both a record (PDF/A-3a, ISO 19005-3) and readable by everyone (PDF/UA-1, ISO 14289-1), with
+the State's own answer attached. Its contents are those of the field's bordereau d'acquittement (ACTES fact
+sheet §7.5). The template only lays out; every word and number is made here.
 """
 
 from __future__ import annotations
@@ -211,5 +211,3 @@ def _size(size: int) -> str:
         if size >= step:
             return f"{size / step:.1f}".replace(".", ",") + f"{_NBSP}{unit}"
     return f"{size}{_NBSP}o"
-
-

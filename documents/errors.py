@@ -1,6 +1,6 @@
 """What may go wrong when a document is made.
 
-    DocumentError        `code` is a key of `documents/messages.toml`
+DocumentError        `code` is a key of `documents/messages.toml`
 """
 
 from __future__ import annotations

@@ -56,10 +56,7 @@ def stamp_pdf(pdf: bytes, stamp: Stamp) -> bytes:
     drawing = typeset_part("tampon.typ", {"lignes": _lines(stamp)})
     try:
         with pikepdf.open(io.BytesIO(pdf)) as document:
-            if document.is_encrypted:
-                raise DocumentError("pdf_chiffre")
-            if not document.pages:
-                raise DocumentError("pdf_sans_page")
+            _check_open(document)
             placements = [_placement(page) for page in document.pages]
             if _is_signed(pdf, document):
                 return _append(pdf, drawing, placements)
@@ -75,9 +72,9 @@ def stamp_pdf(pdf: bytes, stamp: Stamp) -> bytes:
 def placement(box: Sequence[float], rotation: int, unit: float = 1.0) -> Matrix:
     """The matrix that draws the stamp at the top left of a page as its reader sees it.
 
-    `box` is the page's visible box in its own units, `rotation` its clockwise turn in degrees, `unit` the size
-    of its unit in points (ISO 32000-1, 7.7.3.3 and 8.3.4). A page narrower than the stamp gets a smaller one.
-    Raises ValueError for a box without area.
+    `box` is the page's visible box in its own units, `rotation` its clockwise turn in degrees, `unit` the
+    size of its unit in points (ISO 32000-1, 7.7.3.3 and 8.3.4). A page narrower than the stamp gets a smaller
+    one. Raises ValueError for a box without area.
     """
     left, right = sorted((box[0], box[2]))
     bottom, top = sorted((box[1], box[3]))
@@ -113,6 +110,13 @@ def _lines(stamp: Stamp) -> list[dict[str, str]]:
     ]
 
 
+def _check_open(document: pikepdf.Pdf) -> None:
+    if document.is_encrypted:
+        raise DocumentError("pdf_chiffre")
+    if not document.pages:
+        raise DocumentError("pdf_sans_page")
+
+
 def _is_signed(pdf: bytes, document: pikepdf.Pdf) -> bool:
     # A signature dictionary lies in the clear, because /ByteRange counts the file's own bytes around it.
     if b"/ByteRange" in pdf:
@@ -139,7 +143,7 @@ def _inherited(node: pikepdf.Object, name: str, default: int) -> pikepdf.Object 
 
 
 def _drawing_of(matrix: Matrix, name: str) -> bytes:
-    """Content that closes the page's own state and draws the stamp as an artifact, outside the page's text."""
+    """Content that ends the page's own and draws the stamp as an artifact, outside the page's text."""
     numbers = " ".join(f"{number:.4f}" for number in matrix)
     return f"\nQ /Artifact BMC q {numbers} cm {name} Do Q EMC\n".encode("ascii")
 
@@ -155,7 +159,7 @@ def _rewrite(document: pikepdf.Pdf, drawing: bytes, placements: Sequence[Matrix]
     for page, matrix in zip(document.pages, placements, strict=True):
         resources = copy.copy(page.resources)
         xobjects = copy.copy(resources.get("/XObject", pikepdf.Dictionary()))
-        name = _free_name({str(key) for key in xobjects.keys()})  # noqa: SIM118 - a PDF dictionary
+        name = _free_name({str(key) for key in xobjects})
         xobjects[name] = form
         resources["/XObject"] = xobjects
         page.obj["/Resources"] = resources

@@ -59,7 +59,7 @@ def printable(text: str) -> str:
     """`text` in characters that our face holds.
 
     Composed (NFC); blanks and line ends become a space, control characters vanish, and a character that the
-    face lacks is written out as ``[U+6C49]``, because PDF/A refuses text without a glyph (ISO 19005-3, 6.2.11).
+    face lacks is written out as ``[U+6C49]``: PDF/A refuses text without a glyph (ISO 19005-3, 6.2.11).
     """
     composed = unicodedata.normalize("NFC", text)
     if composed.isascii() and composed.isprintable():

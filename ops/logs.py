@@ -18,10 +18,10 @@ ALLOWED = frozenset(
         "event", "level", "timestamp", "logger", "process",
         "enveloppe", "collectivite", "transaction", "etat", "step", "attempt", "code", "outcome",
         "method", "route", "status", "request_id", "count", "bytes", "seconds", "port", "pid",
-        "workflow_type", "activity_type", "workflow_id", "error",
+        "workflow_type", "activity_type", "workflow_id", "path", "kind", "correlation", "exception",
     }
 )  # fmt: skip
-"""`error` holds the name of an exception's class, not its text."""
+"""`exception` and `kind` hold the name of an exception's class, never its text."""
 
 
 def configure_logs(
@@ -50,7 +50,9 @@ def configure_logs(
     handler = logging.StreamHandler(out or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_without_arguments, *shared],
+            foreign_pre_chain=shared,
+            # A library's sentence without its values, which may hold anything.
+            use_get_message=False,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         )
     )
@@ -75,19 +77,11 @@ def keep_allowed(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return kept
 
 
-def _without_arguments(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A library's line: its sentence without the values, which may hold anything."""
-    record: logging.LogRecord = event["_record"]
-    if record.args:
-        event["event"] = str(record.msg)
-    return event
-
-
 def _name_the_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     info = event.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
-        event["error"] = type(error).__name__
+        event["exception"] = type(error).__name__
     return event
 
 

@@ -25,7 +25,7 @@ COMMUNE = {
     "departement": "999",
     "arrondissement": "1",
     "nature": "31",
-    "email": "mairie@saint-exemple.example",
+    "email": "mairie@saint-exemple.test",
 }
 COMMUNAUTE = {
     "siren": "249900010",
@@ -33,15 +33,15 @@ COMMUNAUTE = {
     "departement": "999",
     "arrondissement": "1",
     "nature": "44",
-    "email": "accueil@pays-exemple.example",
+    "email": "accueil@pays-exemple.test",
 }
 PEOPLE = (
-    ("agnes.martin@saint-exemple.example", "Agnès Martin", "agent", COMMUNE["siren"]),
-    ("paul.durand@saint-exemple.example", "Paul Durand", "signataire", COMMUNE["siren"]),
-    ("lea.moreau@saint-exemple.example", "Léa Moreau", "archiviste", COMMUNE["siren"]),
-    ("jean.petit@saint-exemple.example", "Jean Petit", "administrateur_collectivite", COMMUNE["siren"]),
-    ("nora.bernard@pays-exemple.example", "Nora Bernard", "agent", COMMUNAUTE["siren"]),
-    ("admin@pli.example", "Administration de la plateforme", "administrateur", None),
+    ("agnes.martin@saint-exemple.test", "Agnès Martin", "agent", COMMUNE["siren"]),
+    ("paul.durand@saint-exemple.test", "Paul Durand", "signataire", COMMUNE["siren"]),
+    ("lea.moreau@saint-exemple.test", "Léa Moreau", "archiviste", COMMUNE["siren"]),
+    ("jean.petit@saint-exemple.test", "Jean Petit", "administrateur_collectivite", COMMUNE["siren"]),
+    ("nora.bernard@pays-exemple.test", "Nora Bernard", "agent", COMMUNAUTE["siren"]),
+    ("admin@pli.test", "Administration de la plateforme", "administrateur", None),
 )
 RIGHTS = ("actes:deposer", "actes:lire", "actes:decider", "archives:lire")
 LABEL = "Logiciel de délibérations (exemple)"
@@ -129,7 +129,7 @@ def _fields(numero: str, objet: str, day: date) -> dict[str, object]:
         "matiere": "7.10",
         "objet": objet,
         "date_decision": day.isoformat(),
-        "document": {"code_pj": "99_DE"},
+        "type_piece": "99_DE",
     }
 
 

@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 PREFIX = "PLI_"
 MIB = 1024 * 1024
+NORM_EMAIL = r"^[\w-]+(\.[\w-]+)*@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*\.[a-zA-Z]{2,6}$"
+"""What the norm takes as a return address (ACTES v1.1, type Email): at its end no more than six letters."""
 SANDBOX_UNIT = "bac a sable"
 """Organizational unit of every certificate that the local stack makes for itself."""
 
@@ -61,6 +63,9 @@ class Settings(BaseSettings):
     store_access_key: SecretStr = Field(description="access key of the S3 server")
     store_secret_key: SecretStr = Field(description="secret key of the S3 server")
     store_secure: bool = Field(True, description="speak TLS with the S3 server")
+    lock_days: int = Field(
+        3653, description="days for which a sealed record is locked, where the store has Object Lock", gt=0
+    )
     store_region: str | None = Field(None, description="region of the S3 server, where it has any")
 
     temporal_address: str = Field(description="frontend of the Temporal cluster, host:port")
@@ -83,7 +88,9 @@ class Settings(BaseSettings):
         description="the platform's trigram, given by the ministry", pattern="^[A-Za-z0-9]{3}$"
     )
     quadrigramme: str = Field(description="the application's quadrigram", pattern="^[A-Z0-9]{4}$")
-    return_address: str = Field(description="e-mail address to which the ministry sends its returns")
+    return_address: str = Field(
+        description="e-mail address to which the ministry sends its returns", pattern=NORM_EMAIL
+    )
 
     mailbox_host: str = Field(description="IMAP server of that address")
     mailbox_port: int = Field(993, description="its port")

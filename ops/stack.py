@@ -22,10 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 from ops import postgres
 from ops.codec import new_key_line
 from ops.sample import Samples, ensure_samples
-from ops.supervisor import Part, StackError, Supervisor, choose_port, listens
+from ops.supervisor import Part, StackError, Supervisor, answers_http, choose_port, listens
 from registry.door import Register
 from registry.migrate import upgrade
 from sandbox.pki import Pki, make_pki
@@ -35,7 +38,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "pli"
 BUCKET = "pli"
 MAILBOX_USER = "pli"
-RETURN_ADDRESS = "retours@pli.example"
+QUADRIGRAMME = "TACT"
+RETURN_ADDRESS = "retours@pli.test"
+WORKER_READY = b"worker_ready"
+"""Event in a worker's log once it takes work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,13 @@ class Ports:
     store: int
     mailbox: int
     ministry: int
+    ministry_control: int
+    """Where the stand-in is told to misbehave (`sandbox/control.py`)."""
 
     @classmethod
     def choose(cls) -> Ports:
         """The usual ports where they are free."""
-        return cls(*(choose_port(usual) for usual in range(8430, 8437)))
+        return cls(*(choose_port(usual) for usual in range(8430, 8438)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +117,28 @@ class Stack:
         return self.folder / "secrets" / "accounts.json"
 
     @property
+    def _maildir(self) -> Path:
+        return self.folder / "mailbox"
+
+    @property
     def database(self) -> postgres.Place:
         """The stack's PostgreSQL."""
         return postgres.Place(
             self.folder / "postgres", self.ports.postgres, self._secrets.text("postgres-password")
         )
 
+    @property
+    def seal_fingerprint(self) -> str:
+        """SHA-256 of the certificate that seals this stack's records, hex."""
+        pem = (self.folder / "secrets" / "seal.pem").read_bytes()
+        return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+
     def start(self) -> bool:
         """Start every part and make the samples; True where these were made now. Raises `StackError`."""
         self._prepare_folders()
-        for part in (self._postgres(), self._store(), self._temporal(), self._mailbox(), self._ministry()):
-            self._start(part)
-        if clamd := self._clamd():
-            self._start(clamd)
+        self._start(self._postgres(), self._store(), self._temporal(), self._mailbox(), self._ministry())
         made_now = self._prepare_register()
-        for number in range(1, self._workers + 1):
-            self._start(self._worker(number))
-        self._start(self._api())
+        self._start(*(self._worker(number) for number in range(1, self._workers + 1)), self._api())
         return made_now
 
     def stop(self) -> None:
@@ -144,14 +157,15 @@ class Stack:
             "PLI_STORE_ACCESS_KEY_FILE": kept.path("store-access-key"),
             "PLI_STORE_SECRET_KEY_FILE": kept.path("store-secret-key"),
             "PLI_STORE_SECURE": "false",
+            "PLI_STORE_REGION": "us-east-1",
             "PLI_TEMPORAL_ADDRESS": f"127.0.0.1:{at.temporal}",
             "PLI_CODEC_KEYS_FILE": kept.path("codec-keys", lambda: new_key_line("local-1")),
-            "PLI_MINISTRY_URL": f"https://127.0.0.1:{at.ministry}/",
+            "PLI_MINISTRY_URL": f"https://localhost:{at.ministry}/actes",
             "PLI_MINISTRY_CERTIFICATE": str(self.pki.client_certificate),
             "PLI_MINISTRY_KEY": str(self.pki.client_key),
             "PLI_MINISTRY_CA": str(self.pki.ca),
             "PLI_TRIGRAMME": "PLI",
-            "PLI_QUADRIGRAMME": "TACT",
+            "PLI_QUADRIGRAMME": QUADRIGRAMME,
             "PLI_RETURN_ADDRESS": RETURN_ADDRESS,
             "PLI_MAILBOX_HOST": "127.0.0.1",
             "PLI_MAILBOX_PORT": str(at.mailbox),
@@ -169,14 +183,14 @@ class Stack:
             **self._overrides,
         }
 
-    def _start(self, part: Part) -> None:
-        seconds = self.supervisor.start(part)
-        self._say(f"{part.name} serves after {seconds:.1f} s")
+    def _start(self, *parts: Part) -> None:
+        for part, seconds in zip(parts, self.supervisor.start(*parts), strict=True):
+            self._say(f"{part.name} serves after {seconds:.1f} s")
 
     def _prepare_folders(self) -> None:
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         for name in ("tmp", "home", "objects", "mailbox", "proofs"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         seal_key, seal_certificate = (self.folder / "secrets" / name for name in ("seal.key", "seal.pem"))
         if not seal_certificate.exists():
             key_pem, certificate_pem = make_sandbox_seal(
@@ -220,7 +234,8 @@ class Stack:
         )
 
     def _store(self) -> Part:
-        keys = f"{self._secrets.text('store-access-key')},{self._secrets.text('store-secret-key')}"
+        # In quotes: rclone reads the variable as a list with commas between its elements.
+        keys = f'"{self._secrets.text("store-access-key")},{self._secrets.text("store-secret-key")}"'
         return Part(
             name="S3",
             command=[
@@ -268,21 +283,28 @@ class Stack:
     def _mailbox(self) -> Part:
         return Part(
             name="Mailbox",
-            command=[sys.executable, "-m", "sandbox.mailbox"],
+            command=[
+                *(sys.executable, "-m", "sandbox.mailbox", "--maildir", self._maildir),
+                *("--user", MAILBOX_USER, "--port", str(self.ports.mailbox)),
+            ],
             ready=lambda: listens(self.ports.mailbox),
-            environment=self._own_environment(),
+            environment=self._own_environment(PLI_MAILBOX_PASSWORD=self._secrets.text("mailbox-password")),
         )
 
     def _ministry(self) -> Part:
         return Part(
             name="Ministry stand-in",
-            command=[sys.executable, "-m", "sandbox.ministry"],
-            ready=lambda: listens(self.ports.ministry),
+            command=[
+                *(sys.executable, "-m", "sandbox.ministry"),
+                *("--state", self.folder / "ministry", "--maildir", self._maildir),
+                *("--certificate", self.pki.server_certificate, "--key", self.pki.server_key),
+                *("--ca", self.pki.ca, "--quadrigramme", QUADRIGRAMME),
+                *("--port", str(self.ports.ministry), "--control-port", str(self.ports.ministry_control)),
+            ],
+            # Not its own port: a connection there uses up a rule that cuts the next one.
+            ready=lambda: listens(self.ports.ministry_control),
             environment=self._own_environment(),
         )
-
-    def _clamd(self) -> Part | None:
-        return None
 
     def _antivirus(self) -> dict[str, str]:
         address = os.environ.get("PLI_ANTIVIRUS")
@@ -290,10 +312,17 @@ class Stack:
 
     def _worker(self, number: int) -> Part:
         name = "Worker" if self._workers == 1 else f"Worker {number}"
-        return self._own(name, "worker", lambda: True)
+        log = self.supervisor.log_of(name)
+        # What an earlier run wrote does not count.
+        begin = log.stat().st_size if log.exists() else 0
+
+        def ready() -> bool:
+            return WORKER_READY in log.read_bytes()[begin:]
+
+        return self._own(name, "worker", ready)
 
     def _api(self) -> Part:
-        return self._own("API", "api", lambda: listens(self.ports.api))
+        return self._own("API", "api", lambda: answers_http(f"{self.addresses.page}/sante"))
 
     def _own(self, name: str, command: str, ready: Callable[[], bool]) -> Part:
         return Part(

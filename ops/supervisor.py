@@ -15,8 +15,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from threading import Event
+from urllib.request import urlopen
 
 from ops import child
 
@@ -64,23 +67,19 @@ class Supervisor:
     """Programs of one stack, in the order in which they were started."""
 
     def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
-        self._logs = logs
+        self.logs = logs
         self._say = say
         self._running: list[_Running] = []
         logs.mkdir(parents=True, exist_ok=True)
 
-    def start(self, part: Part, patience: float = START_PATIENCE) -> float:
-        """Start `part` and wait until it serves; gives the seconds that it took, raises `StackError`."""
-        began = time.monotonic()
-        running = _Running(part, self._launch(part), began)
-        self._running.append(running)
-        while not part.ready():
-            if running.process.poll() is not None:
-                raise StackError(f"{part.name} ended at once:\n{self._tail(part)}")
-            if time.monotonic() - began > patience:
-                raise StackError(f"{part.name} does not serve after {patience:.0f} s:\n{self._tail(part)}")
-            time.sleep(POLL)
-        return time.monotonic() - began
+    def start(self, *parts: Part, patience: float = START_PATIENCE) -> list[float]:
+        """Start `parts` side by side and wait until all serve.
+
+        Returns the seconds that each took; raises `StackError` where one can't be started.
+        """
+        started = [self._launch(part) for part in parts]
+        self._running += started
+        return [self._await(running, patience) for running in started]
 
     def watch(self, until: Event) -> None:
         """Restart whatever dies, until `until` is set."""
@@ -88,12 +87,35 @@ class Supervisor:
             for running in self._running:
                 self._look_after(running)
 
+    def log_of(self, name: str) -> Path:
+        """Where the part `name` writes."""
+        return self.logs / f"{name.lower().replace(' ', '-')}.log"
+
+    def pid(self, name: str) -> int:
+        """Process number of the part `name` as it runs now."""
+        return self._find(name).process.pid
+
+    def kill(self, name: str) -> None:
+        """Kill the part `name` as a power cut would; `watch` or `restart` brings it back."""
+        child.kill(self._find(name).process)
+
+    def restart(self, name: str) -> float:
+        """Start the part `name` again and wait until it serves; gives the seconds that it took."""
+        running = self._find(name)
+        child.kill(running.process)
+        renewed = self._launch(running.part)
+        self._running[self._running.index(running)] = renewed
+        return self._await(renewed, START_PATIENCE)
+
     def stop(self) -> None:
         """End every program, the last started first; one that does not listen is killed."""
         while self._running:
             running = self._running.pop()
             child.end(running.process, running.part.ending)
             child.kill(running.process)
+
+    def _find(self, name: str) -> _Running:
+        return next(running for running in self._running if running.part.name == name)
 
     def _look_after(self, running: _Running) -> None:
         now = time.monotonic()
@@ -107,21 +129,31 @@ class Supervisor:
             self._say(f"{running.part.name} ended ({_how(status)}); starting it again")
         elif now - running.died_at >= running.pause:
             child.kill(running.process)
-            running.process, running.since, running.died_at = self._launch(running.part), now, None
+            renewed = self._launch(running.part)
+            running.process, running.since, running.died_at = renewed.process, renewed.since, None
 
-    def _launch(self, part: Part) -> subprocess.Popen[bytes]:
+    def _launch(self, part: Part) -> _Running:
         if part.before is not None:
             part.before()
-        with self._log(part).open("ab") as output:
-            return child.spawn(
+        with self.log_of(part.name).open("ab") as output:
+            process = child.spawn(
                 part.command, user=part.user, environment=part.environment, output=output, ending=part.ending
             )
+        return _Running(part, process, time.monotonic())
 
-    def _log(self, part: Part) -> Path:
-        return self._logs / f"{part.name.lower().replace(' ', '-')}.log"
+    def _await(self, running: _Running, patience: float) -> float:
+        part = running.part
+        while not part.ready():
+            waited = time.monotonic() - running.since
+            if running.process.poll() is not None:
+                raise StackError(f"{part.name} ended at once:\n{self._tail(part)}")
+            if waited > patience:
+                raise StackError(f"{part.name} does not serve after {waited:.0f} s:\n{self._tail(part)}")
+            time.sleep(POLL)
+        return time.monotonic() - running.since
 
     def _tail(self, part: Part) -> str:
-        lines = self._log(part).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self.log_of(part.name).read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL:])
 
 
@@ -129,6 +161,13 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something takes connections on `port`."""
     with suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
+    return False
+
+
+def answers_http(url: str) -> bool:
+    """Whether a GET of `url` (http) gives 200."""
+    with suppress(OSError, HTTPException), urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address
+        return bool(answer.status == HTTPStatus.OK)
     return False
 
 

@@ -127,15 +127,29 @@ class SignIn:
 
 
 def add_collectivite(
-    session: Session, now: datetime, *, siren: str, nom: str, departement: str, arrondissement: str, nature: str,
+    session: Session,
+    now: datetime,
+    *,
+    siren: str,
+    nom: str,
+    departement: str,
+    arrondissement: str,
+    nature: str,
     email: str,
 ) -> str:
     """Add a body and give its id; `AccountRefused` where its SIREN is known already."""
     if session.scalar(select(Collectivite.id).where(Collectivite.siren == siren)) is not None:
         raise AccountRefused("siren_deja_connu")
     row = Collectivite(
-        id=_id("col", now), siren=siren, nom=nom, departement=departement, arrondissement=arrondissement,
-        nature=nature, email=email, active=True, created_at=now,
+        id=_id("col", now),
+        siren=siren,
+        nom=nom,
+        departement=departement,
+        arrondissement=arrondissement,
+        nature=nature,
+        email=email,
+        active=True,
+        created_at=now,
     )
     session.add(row)
     session.flush()
@@ -169,8 +183,13 @@ def add_user(session: Session, now: datetime, *, email: str, nom: str, password:
     if session.scalar(select(User.id).where(User.email == address)) is not None:
         raise AccountRefused("adresse_deja_connue")
     row = User(
-        id=_id("usr", now), email=address, nom=nom.strip(), password_hash=_hash_password(password), active=True,
-        failed_logins=0, created_at=now,
+        id=_id("usr", now),
+        email=address,
+        nom=nom.strip(),
+        password_hash=_hash_password(password),
+        active=True,
+        failed_logins=0,
+        created_at=now,
     )
     session.add(row)
     session.flush()
@@ -337,8 +356,12 @@ def open_web_session(
     bodies = {role.collectivite_id for role in roles_of(session, user_id) if role.collectivite_id}
     session.add(
         WebSession(
-            token_sha256=_digest(fresh.cookie), user_id=user_id, csrf_token=fresh.csrf_token,
-            collectivite_id=bodies.pop() if len(bodies) == 1 else None, created_at=now, expires_at=now + life,
+            token_sha256=_digest(fresh.cookie),
+            user_id=user_id,
+            csrf_token=fresh.csrf_token,
+            collectivite_id=bodies.pop() if len(bodies) == 1 else None,
+            created_at=now,
+            expires_at=now + life,
         )
     )
     session.flush()
@@ -375,9 +398,12 @@ def choose_body(session: Session, cookie: str, collectivite_id: str | None, now:
 
 
 def may_work_for(roles: Collection[Role], collectivite_id: str | None) -> bool:
-    """Whether these roles reach the body; administrators of the platform reach all, and none in particular."""
-    return any(r.role == "administrateur" or (collectivite_id is not None and r.collectivite_id == collectivite_id)
-               for r in roles)
+    """Whether these roles reach the body; administrators of the platform reach all, and none in particular
+    (None)."""
+    return any(
+        r.role == "administrateur" or (collectivite_id is not None and r.collectivite_id == collectivite_id)
+        for r in roles
+    )
 
 
 def close_web_session(session: Session, cookie: str) -> None:
@@ -399,15 +425,27 @@ def forget_old_web_sessions(session: Session, now: datetime) -> None:
 
 
 def create_token(
-    session: Session, now: datetime, *, collectivite_id: str, label: str, rights: Collection[str],
-    responsible_user_id: str, expires_at: datetime | None = None,
+    session: Session,
+    now: datetime,
+    *,
+    collectivite_id: str,
+    label: str,
+    rights: Collection[str],
+    responsible_user_id: str,
+    expires_at: datetime | None = None,
 ) -> NewToken:
     """Make a token for a body's software; its secret is in the answer and nowhere else."""
     _check_software_rights(rights)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = ApiToken(
-        id=_id("jet", now), collectivite_id=collectivite_id, prefix=secret[:10], secret_sha256=_digest(secret),
-        label=label, rights=sorted(rights), responsible_user_id=responsible_user_id, created_at=now,
+        id=_id("jet", now),
+        collectivite_id=collectivite_id,
+        prefix=secret[:10],
+        secret_sha256=_digest(secret),
+        label=label,
+        rights=sorted(rights),
+        responsible_user_id=responsible_user_id,
+        created_at=now,
         expires_at=expires_at,
     )
     session.add(row)
@@ -452,8 +490,14 @@ def revoke_token(session: Session, collectivite_id: str, token_id: str, now: dat
 
 
 def add_certificate(
-    session: Session, now: datetime, *, fingerprint_sha256: str, collectivite_id: str, label: str,
-    rights: Collection[str], responsible_user_id: str,
+    session: Session,
+    now: datetime,
+    *,
+    fingerprint_sha256: str,
+    collectivite_id: str,
+    label: str,
+    rights: Collection[str],
+    responsible_user_id: str,
 ) -> None:
     """Let the holder of a client certificate (SHA-256 of its DER, hex) in for a body."""
     _check_software_rights(rights)
@@ -461,8 +505,12 @@ def add_certificate(
         raise AccountRefused("certificat_deja_connu")
     session.add(
         ClientCertificate(
-            fingerprint_sha256=fingerprint_sha256.lower(), collectivite_id=collectivite_id, label=label,
-            rights=sorted(rights), responsible_user_id=responsible_user_id, created_at=now,
+            fingerprint_sha256=fingerprint_sha256.lower(),
+            collectivite_id=collectivite_id,
+            label=label,
+            rights=sorted(rights),
+            responsible_user_id=responsible_user_id,
+            created_at=now,
         )
     )
     session.flush()

@@ -12,20 +12,16 @@ forget it. A session without scope can't be made.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import create_engine, event, func, select
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, sessionmaker, with_loader_criteria
 
-from registry.models import OfBody, TimelineEvent
-
-CHANNEL = "pli_timeline"
-"""NOTIFY channel of the register: `{"collectivite_id": …, "enveloppe_id": …}` for each committed event."""
+from registry.models import OfBody
 
 
 class RegistryError(Exception):
@@ -94,7 +90,10 @@ def _keep_to_scope(state: ORMExecuteState) -> None:
         wanted = scope.collectivite_id
         state.statement = state.statement.options(
             with_loader_criteria(
-                OfBody, lambda cls: cls.collectivite_id == wanted, include_aliases=True, track_closure_variables=True
+                OfBody,
+                lambda cls: cls.collectivite_id == wanted,
+                include_aliases=True,
+                track_closure_variables=True,
             )
         )
 
@@ -108,12 +107,3 @@ def _refuse_foreign_rows(session: Session, _context: UOWTransaction, _instances:
         for row in (*session.new, *session.dirty):
             if isinstance(row, OfBody) and row.collectivite_id != scope.collectivite_id:
                 raise OutOfScope(type(row).__name__)
-
-
-@event.listens_for(Session, "after_flush")
-def _notify_live_pages(session: Session, _context: UOWTransaction) -> None:
-    # PostgreSQL holds the notice back until the commit and drops it with a rollback.
-    for row in session.new:
-        if isinstance(row, TimelineEvent):
-            payload = {"collectivite_id": row.collectivite_id, "enveloppe_id": row.enveloppe_id}
-            session.connection().execute(select(func.pg_notify(CHANNEL, json.dumps(payload))))

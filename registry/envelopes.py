@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, func, or_, select
@@ -34,6 +34,9 @@ PREFIX: Final = {"1-1": "acte", "6-1": "ann", "7-1": "cls"}
 """Prefix of the identifiers of each kind of envelope."""
 COUNT_CAP: Final = 1000
 """Counters of the first page stop here: « 1 000 et plus » says enough and costs one short index walk."""
+
+
+Columns = TypeVarTuple("Columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ def newer(session: Session, filters: Filters, *, limit: int, before: str) -> tup
     return tuple(_line(row) for row in reversed(rows))
 
 
-def _filtered(query: Select[Any], filters: Filters) -> Select[Any]:
+def _filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
     # Identifiers begin with their kind and their millisecond: kind and days of deposit are one range of keys.
     query = query.where(
         Enveloppe.id >= _first_key(filters.transaction, filters.depose_du),
@@ -338,9 +341,7 @@ def _file(row: StoredFile) -> File:
 
 def timeline(session: Session, enveloppe_id: str) -> tuple[Event, ...]:
     """The timeline of an envelope, oldest first."""
-    query = (
-        select(TimelineEvent).where(TimelineEvent.enveloppe_id == enveloppe_id).order_by(TimelineEvent.id)
-    )
+    query = select(TimelineEvent).where(TimelineEvent.enveloppe_id == enveloppe_id).order_by(TimelineEvent.id)
     return tuple(
         Event(row.at, row.code, Etat(row.etat), row.actor, row.params, row.file_id)
         for row in session.scalars(query)
@@ -415,9 +416,7 @@ class RecordPage:
     suivant: str | None
 
 
-def search_records(
-    session: Session, filters: Filters, *, limit: int, after: str | None = None
-) -> RecordPage:
+def search_records(session: Session, filters: Filters, *, limit: int, after: str | None = None) -> RecordPage:
     """Envelopes with a sealed record (its latest version), newest deposit first."""
     query = (
         select(*_LINE, SealedRecord, Collectivite.nom.label("collectivite_nom"))
@@ -477,13 +476,14 @@ def _record(row: SealedRecord) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A message of the ministry's side that matched nothing; `reason` is a key of `registry/messages.toml`."""
+    """A message of the ministry's side that matched nothing."""
 
     id: str
     received_at: datetime
     subject: str
     size: int
     reason: str
+    """A key of `registry/messages.toml`."""
     transaction: str | None
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -127,6 +127,12 @@ def accept(session: Session, new: NewEnveloppe, *, now: datetime, echeance: date
     with the same key was faster; read `known_key` again), ``precedente_invalide`` (the envelope to correct
     is not one that counts as not transmitted, or was corrected already).
     """
+    # Two calls with one key also bear one number: whichever comes second must hear of the key first.
+    session.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(f"{new.caller} {new.idempotency_key}", 0)))
+    )
+    if known_key(session, new.caller, new.idempotency_key) is not None:
+        raise Conflict("cle_en_cours")
     if new.precedente_id is not None:
         _mark_corrected(session, new, now)
     session.add(
@@ -169,8 +175,8 @@ def accept(session: Session, new: NewEnveloppe, *, now: datetime, echeance: date
     if new.acte_id is not None:
         act = locked(session, new.acte_id)
         note(session, act, "annulation_demandee", new.deposited_by, now, {"enveloppe": new.id})
-    end_upload(session, new.id)
     _flush_or_conflict(session)
+    end_upload(session, new.id)
 
 
 _CONSTRAINT_CONFLICT = {
@@ -413,17 +419,31 @@ def find_return(session: Session, message_sha512: str) -> ReturnMail | None:
 def match_by_id_acte(session: Session, transaction: str, id_acte: str) -> str | None:
     """The envelope of a `transaction` (`1-1`, `6-1`) for an IDActe: one that awaits an answer first, else the
     latest that was ever on its way."""
+    return _waiting_first(
+        session,
+        select(Enveloppe.id, Enveloppe.etat).where(
+            Enveloppe.id_acte == id_acte, Enveloppe.transaction == transaction
+        ),
+    )
+
+
+def _waiting_first(session: Session, candidates: Select[str, str]) -> str | None:
     rows = session.execute(
-        select(Enveloppe.id, Enveloppe.etat)
-        .where(
-            Enveloppe.id_acte == id_acte,
-            Enveloppe.transaction == transaction,
-            Enveloppe.archive_nom.is_not(None),
-        )
-        .order_by(Enveloppe.id.desc())
+        candidates.where(Enveloppe.archive_nom.is_not(None)).order_by(Enveloppe.id.desc())
     ).all()
     waiting = [row.id for row in rows if Etat(row.etat) in AWAITING_STATE]
     return waiting[0] if waiting else (rows[0].id if rows else None)
+
+
+def match_by_number(session: Session, siren: str, numero: str) -> str | None:
+    """The act of an authority with this number: one that awaits an answer first, else the latest that was
+    ever on its way. An AnomalieActe has no IDActe."""
+    return _waiting_first(
+        session,
+        select(Enveloppe.id, Enveloppe.etat)
+        .join(Collectivite, Collectivite.id == Enveloppe.collectivite_id)
+        .where(Collectivite.siren == siren, Enveloppe.numero == numero, Enveloppe.transaction == "1-1"),
+    )
 
 
 def match_by_envelope_name(session: Session, envelope_name: str) -> str | None:

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    event,
     func,
     text,
 )
@@ -31,6 +33,19 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 Instant = TIMESTAMP(timezone=True)
+
+CHANNEL = "pli_timeline"
+"""NOTIFY channel of the register: `{"collectivite_id": …, "enveloppe_id": …}` for each committed event."""
+
+TIMELINE_TRIGGER = f"""
+create function timeline_tell() returns trigger language plpgsql as $tell$
+begin
+    perform pg_notify('{CHANNEL}', json_build_object(
+        'collectivite_id', new.collectivite_id, 'enveloppe_id', new.enveloppe_id)::text);
+    return null;
+end $tell$;
+create trigger timeline_tell after insert on timeline_event for each row execute function timeline_tell();
+"""
 
 OPEN_STATES = "'depose','pret','transmis','incertain','a_decider','acquitte'"
 
@@ -468,3 +483,21 @@ class PlatformFact(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[dict[str, Any]]
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+def _compare_keys_by_bytes() -> None:
+    # Lists are walked by ranges of keys: a linguistic collation of the server's would order dashes and
+    # letters in its own way.
+    for table in Base.metadata.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, Text) and (column.name == "id" or column.name.endswith("_id")):
+                column.type = Text(collation="C")
+
+
+_compare_keys_by_bytes()
+
+event.listen(
+    TimelineEvent.__table__,
+    "after_create",
+    DDL(TIMELINE_TRIGGER),
+)

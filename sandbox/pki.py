@@ -67,8 +67,13 @@ def issue(authority: Identity, name: str, now: datetime, *, hosts: Sequence[str]
     return Identity(builder.sign(authority.key, hashes.SHA256()), key)
 
 
-def make_pki(folder: Path) -> Pki:
-    """The sandbox's certificates under `folder`, made once: a second call gives the same files."""
+def make_pki(folder: Path, hosts: Sequence[str] = ("localhost", "127.0.0.1", "::1")) -> Pki:
+    """The sandbox's certificates under `folder`, made once: a second call gives the same files.
+
+    Args:
+        folder: made where it is missing.
+        hosts: names and addresses of the stand-in's server.
+    """
     pki = Pki(
         ca=folder / "ca.pem",
         server_certificate=folder / "ministere.pem",
@@ -81,7 +86,7 @@ def make_pki(folder: Path) -> Pki:
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     authority = make_authority("Bac a sable Pli - autorite", now)
-    server = issue(authority, "Ministere (bac a sable)", now, hosts=("localhost", "127.0.0.1", "::1"))
+    server = issue(authority, "Ministere (bac a sable)", now, hosts=hosts)
     client = issue(authority, "Pli (bac a sable)", now)
     _write(pki.server_key, _key_pem(server.key))
     _write(pki.server_certificate, certificate_pem(server.certificate))

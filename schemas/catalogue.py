@@ -1,11 +1,11 @@
 """Message catalogues: every sentence that people read, French beside English, in one TOML file a room.
 
-    [numero_invalide]
-    fr = "Le numéro « {numero} » n’est pas valable."
-    en = "The number “{numero}” is not valid."
-    fr_remedy = "Utilisez 1 à 15 lettres majuscules, chiffres ou « _ »."
-    en_remedy = "Use 1 to 15 upper-case letters, digits or “_”."
-    norm = "ACTES v1.1, Acte/@NumeroInterne"
+[numero_invalide]
+fr = "Le numéro « {numero} » n’est pas valable."
+en = "The number “{numero}” is not valid."
+fr_remedy = "Utilisez 1 à 15 lettres majuscules, chiffres ou « _ »."
+en_remedy = "Use 1 to 15 upper-case letters, digits or “_”."
+norm = "ACTES v1.1, Acte/@NumeroInterne"
 """
 
 from __future__ import annotations

@@ -58,6 +58,14 @@ _ZIP_END_SIZE = 22
 _ZIP_COMMENT = 0xFFFF
 _PDF_END = re.compile(rb"%%EOF[\s\0]*\Z")
 _MAX_CHUNKS = 100_000
+_MAX_UNPACKED = 128 * 2**20
+pikepdf.settings.set_qpdf_limits(
+    flate_max_memory=_MAX_UNPACKED,
+    run_length_max_memory=_MAX_UNPACKED,
+    png_max_memory=_MAX_UNPACKED,
+    tiff_max_memory=_MAX_UNPACKED,
+    doc_max_warnings=1000,
+)
 _SOS, _EOI = 0xDA, 0xD9
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -159,8 +167,6 @@ def _inspect_pdf(source: BinaryIO, place: str) -> None:
         with pikepdf.open(source) as pdf:
             if len(pdf.pages) == 0:
                 raise _refused("pdf_illisible", place)
-            if pdf.is_encrypted and not pdf.allow.print_lowres:
-                raise _refused("pdf_chiffre", place)
     except pikepdf.PasswordError:
         raise _refused("pdf_chiffre", place) from None
     except (pikepdf.PdfError, RuntimeError, ValueError, TypeError, KeyError, OSError):
@@ -176,7 +182,7 @@ def _inspect_png(source: BinaryIO, place: str) -> None:
     """Signature, IHDR first, IDAT, IEND last with nothing behind; each chunk with its check sum."""
     if source.read(len(_PNG)) != _PNG:
         raise _refused("image_illisible", place)
-    kinds = []
+    kinds: list[bytes] = []
     for kind, length, first in _png_chunks(source, place):
         if not kinds and (kind != b"IHDR" or length != 13 or b"\0\0\0\0" in (first[:4], first[4:8])):
             raise _refused("image_illisible", place)

@@ -58,7 +58,7 @@ class Identifier(str):
 
 
 class Siren(Identifier):
-    """Nine digits with their Luhn key: a legal person in the register of Insee (R123-221 code de commerce)."""
+    """Nine digits with their Luhn key: a legal person in Insee's register (code de commerce, R123-221)."""
 
     __slots__ = ()
     code = "siren_invalide"
@@ -98,3 +98,17 @@ class Departement(Identifier):
     def valid(cls, value: str) -> bool:
         """The norm's pattern without its slip (it lets ``|`` through): ACTES v1.1, type Departement."""
         return re.fullmatch(r"0[0-9][0-9]|02[AB]|9[0-9][0-9]", value) is not None
+
+
+class Courriel(Identifier):
+    """An address that the State's envelope takes as a return address."""
+
+    __slots__ = ()
+    code = "courriel_invalide"
+
+    @classmethod
+    def valid(cls, value: str) -> bool:
+        """Narrower than the Internet: no ``+``, a last part of 2 to 6 letters (ACTES v1.1, type Email)."""
+        word, label = r"[_a-zA-Z0-9-]+", r"[a-zA-Z0-9-]+"
+        pattern = rf"{word}(\.{word})*@{label}(\.{label})*\.[a-zA-Z]{{2,6}}"
+        return len(value) <= 254 and re.fullmatch(pattern, value) is not None

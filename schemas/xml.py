@@ -105,9 +105,9 @@ def declared_encoding(data: bytes) -> str | None:
     return found[1].decode("ascii").lower() if found else None
 
 
-def _parser(target: _Gate | None) -> etree.XMLParser:
+def _parser(target: object) -> etree.XMLParser:
     return etree.XMLParser(
-        target=target,
+        target=target,  # type: ignore[arg-type]  # the stubs want all of a target's methods
         resolve_entities=False,
         load_dtd=False,
         dtd_validation=False,

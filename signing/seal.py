@@ -81,12 +81,12 @@ class SealKey:
         ``certificat_illisible``, ``certificat_d_une_autre_cle``.
         """
         key = _private_key(key_pem)
-        certificate = _certificate(certificate_pem)
-        if certificate is None:
+        holder = _read_certificate(certificate_pem)
+        if holder is None:
             raise UnusableSeal("certificat_illisible")
-        if certificate.public_key() != key.public_key():
+        if holder.key != key.public_key():
             raise UnusableSeal("certificat_d_une_autre_cle")
-        return cls(certificate.public_bytes(serialization.Encoding.PEM), _fingerprint(certificate), key)
+        return cls(holder.pem, holder.fingerprint, key)
 
     def sign(self, data: bytes) -> bytes:
         """The detached signature of `data`: as many bytes as the key's modulus (RFC 8017 §8.2)."""
@@ -98,22 +98,15 @@ class SealKey:
 
 def verify_seal(data: bytes, signature: bytes, certificate_pem: bytes) -> SealVerdict:
     """Check `signature` over `data` with the key of `certificate_pem`; never raises."""
-    certificate = _certificate(certificate_pem)
-    key = certificate.public_key() if certificate is not None else None
-    if certificate is None or not isinstance(key, rsa.RSAPublicKey):
+    holder = _read_certificate(certificate_pem)
+    if holder is None or not isinstance(holder.key, rsa.RSAPublicKey):
         return SealVerdict(SealStatus.NO_CERTIFICATE, "", "", None, None)
     try:
-        key.verify(signature, data, padding.PKCS1v15(), hashes.SHA512())
+        holder.key.verify(signature, data, padding.PKCS1v15(), hashes.SHA512())
         status = SealStatus.GENUINE
     except InvalidSignature:
         status = SealStatus.FORGED
-    return SealVerdict(
-        status,
-        certificate.subject.rfc4514_string(),
-        _fingerprint(certificate),
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-    )
+    return SealVerdict(status, holder.subject, holder.fingerprint, holder.not_before, holder.not_after)
 
 
 def make_sandbox_seal(common_name: str, now: datetime) -> tuple[bytes, bytes]:
@@ -170,14 +163,28 @@ def _private_key(pem: bytes) -> rsa.RSAPrivateKey:
     return key
 
 
-def _certificate(pem: bytes) -> x509.Certificate | None:
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """What a certificate says of the key's holder."""
+
+    key: object
+    pem: bytes
+    subject: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+
+
+def _read_certificate(pem: bytes) -> _Holder | None:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-        certificate.public_key()
-    except Exception:  # a hostile certificate may fail in any way: it is then no certificate
+        return _Holder(
+            key=certificate.public_key(),
+            pem=certificate.public_bytes(serialization.Encoding.PEM),
+            subject=certificate.subject.rfc4514_string(),
+            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+        )
+    except Exception:  # each field is parsed when asked for, and a hostile one fails in its own way
         return None
-    return certificate
-
-
-def _fingerprint(certificate: x509.Certificate) -> str:
-    return certificate.fingerprint(hashes.SHA256()).hex()

@@ -169,7 +169,9 @@ def page(
             "visitor": getattr(request.state, "visitor", None),
             "path": request.url.path,
             "sandbox": services.settings.sandbox,
-            "switch": _here(request, lang="en" if lang == "fr" else "fr") if request.method == "GET" else None,
+            "switch": _here(request, lang="en" if lang == "fr" else "fr")
+            if request.method == "GET"
+            else None,
             "now": datetime.now(UTC),
             **(context or {}),
         },

@@ -160,7 +160,9 @@ def see(whole: Whole, visitor: Visitor, classification: Classification, lang: La
             if f.role in RESULT_ROLES
         ),
         pieces=tuple(
-            Piece(f, _kind_of_piece(f, line, classification)) for f in whole.files if f.role in DEPOSITED_ROLES
+            Piece(f, _kind_of_piece(f, line, classification))
+            for f in whole.files
+            if f.role in DEPOSITED_ROLES
         ),
         exchanged=tuple(f for f in whole.files if f.role not in (*RESULT_ROLES, *DEPOSITED_ROLES)),
         facts=_facts(whole, classification, lang),
@@ -196,11 +198,15 @@ def _actions(whole: Whole, visitor: Visitor, lang: Lang) -> tuple[Action, ...]:
     def offer(path: str, key: str, *, download: bool = False) -> None:
         found.append(Action(path, words().text(key, lang), not found, download))
 
-    if line.etat in {Etat.A_DECIDER, Etat.INCERTAIN} and visitor.may(Right.DECIDE):
+    if line.etat is Etat.A_DECIDER and visitor.may(Right.DECIDE):
         offer(f"{base}/decision", "action_decider")
-    if line.etat in CORRECTABLE and whole.corrigee_par is None and visitor.may(Right.DEPOSIT):
-        if line.transaction == "1-1":
-            offer(f"/actes/nouveau?corrige={line.id}", "action_corriger")
+    if (
+        line.transaction == "1-1"
+        and line.etat in CORRECTABLE
+        and whole.corrigee_par is None
+        and visitor.may(Right.DEPOSIT)
+    ):
+        offer(f"/actes/nouveau?corrige={line.id}", "action_corriger")
     if whole.version_scellee is not None and visitor.may(Right.READ):
         offer(f"{base}/preuve", "action_preuve", download=True)
     if line.etat in {Etat.DEPOSE, Etat.PRET} and visitor.may(Right.DEPOSIT):

@@ -12,8 +12,9 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from api.pages.render import day, instant, words
+from registry import wording
 from registry.envelopes import Event, File, Whole
-from schemas.catalogue import Lang, load
+from schemas.catalogue import Lang
 from schemas.states import Etat
 
 MACHINE_STEPS = frozenset(
@@ -33,7 +34,9 @@ HOLDS = frozenset({"transmission_differee", "quota_atteint"})
 """Machine steps that tell why an envelope waits; shown in the open while they are the latest."""
 
 STOPS = frozenset({"refuse", "anomalie"})
-ASKS = frozenset({"silence", "injoignable", "incertain", "anomalie_apres_ar", "retour_tardif", "tampon_impossible"})
+ASKS = frozenset(
+    {"silence", "injoignable", "incertain", "anomalie_apres_ar", "retour_tardif", "tampon_impossible"}
+)
 GONE = frozenset({"retire", "annule", "decision_abandonner"})
 
 MILESTONES = ("controle", "transmis", "acquitte", "scelle")
@@ -79,7 +82,7 @@ class Step:
 
 def event_sentence(event: Event, lang: Lang) -> str:
     """The event in the reader's language; dates among its values are told as people write them."""
-    return load("registry").text(event.code, lang, **{k: _told(v, lang) for k, v in event.params.items()})
+    return wording.event_sentence(event.code, {k: _told(v, lang) for k, v in event.params.items()}, lang)
 
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(T.+)?")

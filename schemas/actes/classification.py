@@ -63,7 +63,7 @@ class Classification:
         return tuple(sorted(known, key=lambda t: (not t.code.startswith("99_"), t.libelle)))
 
     def default_type(self, nature: int) -> str | None:
-        """The generic type of `nature`, the first ``99_`` in the order of the file; None where it has none."""
+        """The generic type of `nature`, its first ``99_`` in the file; None where it has none."""
         known = next((n.types_pj for n in self.natures if n.code == nature), ())
         return next((t.code for t in known if t.code.startswith("99_")), None)
 

@@ -11,18 +11,17 @@ from schemas.actes.model import ACTES, NAMESPACES, a
 from schemas.actes.text import to_latin1
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
+SCHEMA_LOCATION = f"{{{_XSI}}}schemaLocation"
 
 
 def root(name: str, **attributes: object) -> etree._Element:
     """A message's root element; attributes are put into the namespace of ACTES."""
     element = etree.Element(a(name), nsmap={**NAMESPACES, "xsi": _XSI})
-    element.set(f"{{{_XSI}}}schemaLocation", f"{ACTES} actesv1_1.xsd")
+    element.set(SCHEMA_LOCATION, f"{ACTES} actesv1_1.xsd")
     return _with(element, attributes)
 
 
-def child(
-    parent: etree._Element, name: str, text: str | None = None, **attributes: object
-) -> etree._Element:
+def child(parent: etree._Element, name: str, text: str | None = None, **attributes: object) -> etree._Element:
     """A new last child of `parent`, its text transliterated."""
     element = etree.SubElement(parent, a(name))
     if text is not None:
@@ -32,7 +31,9 @@ def child(
 
 def serialise(element: etree._Element) -> bytes:
     """The document in ISO-8859-1, with its declaration."""
-    return bytes(etree.tostring(element, encoding="ISO-8859-1", xml_declaration=True))
+    data = etree.tostring(element, encoding="ISO-8859-1", xml_declaration=True)
+    assert isinstance(data, bytes), "an encoding was named"
+    return data
 
 
 def _with(element: etree._Element, attributes: dict[str, object]) -> etree._Element:

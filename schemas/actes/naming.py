@@ -85,7 +85,7 @@ def envelope_of_archive(archive: str) -> str | None:
 def message_name(
     emetteur: Emetteur, transaction: str, jour: date | None = None, numero: str = "", nature: str = ""
 ) -> str:
-    """Name of a message's XML; a request for the classification (7-1) leaves date, number and nature empty."""
+    """Name of a message's XML; a request for the classification has no date, number or nature (7-1)."""
     return f"{_base(emetteur, transaction, jour, numero, nature)}_0.xml"
 
 

@@ -12,18 +12,21 @@ from datetime import date
 from lxml import etree
 
 from schemas import xml
-from schemas.actes import naming, schema
+from schemas.actes import naming, references, schema
 from schemas.actes.message import child, root, serialise
-from schemas.actes.model import SIREN, Acte, Emetteur, a
+from schemas.actes.model import SIREN, Acte, Emetteur
 from schemas.actes.naming import id_acte
+from schemas.actes.opening import OpenedPackage, open_package
 from schemas.findings import Finding, Refused
 from schemas.tar import NORM_LIMIT
 
 __all__ = [
+    "OpenedPackage",
     "Package",
     "check_archive_size",
     "check_package",
     "id_acte",
+    "open_package",
     "package_acte",
     "package_annulation",
     "package_demande_classification",
@@ -115,7 +118,7 @@ def package_demande_classification(
     trigramme: str,
     quadrigramme: str,
 ) -> Package:
-    """The envelope that asks for the classification (7-1); `date_classification` is the one at hand, if any."""
+    """The envelope that asks for the classification (7-1); `date_classification` is the one at hand."""
     demande = root("DemandeClassification")
     if date_classification is not None:
         child(demande, "DateClassification", date_classification.isoformat())
@@ -147,15 +150,15 @@ def check_package(package: Package, piece_count: int) -> list[Finding]:
     findings = schema.validate(envelope, place=package.envelope_name)
     findings += schema.validate(message, place=package.message_name)
     findings += check_names(package)
-    findings += check_references(
-        formulaires(envelope), [package.message_name], package.envelope_name, "formulaire_absent"
+    findings += references.check_references(
+        references.formulaires(envelope), [package.message_name], package.envelope_name, "formulaire_absent"
     )
-    findings += check_references(
-        pieces(message), package.piece_names, package.message_name, "piece_absente"
+    findings += references.check_references(
+        references.pieces(message), package.piece_names, package.message_name, "piece_absente"
     )
-    findings += check_nombre(message, package.message_name)
+    findings += references.check_nombre(message, package.message_name)
     if piece_count != len(package.piece_names):
-        findings.append(_count_differs(package.message_name, len(package.piece_names), piece_count))
+        findings.append(references.count_differs(package.message_name, len(package.piece_names), piece_count))
     return findings
 
 
@@ -177,35 +180,6 @@ def check_names(package: Package) -> list[Finding]:
         if parsed is None or (envelope is not None and parsed.siren != envelope.siren):
             wrong.append(name)
     return [Finding("nom_invalide", name, {"nom": name}) for name in wrong]
-
-
-def check_references(named: Sequence[str], present: Sequence[str], place: str, code: str) -> list[Finding]:
-    """Files that `place` names but that are not present, and the other way round, each once."""
-    missing = [Finding(code, place, {"nom": name}) for name in named if name not in present]
-    unnamed = [Finding("fichier_non_reference", name, {"nom": name}) for name in present if name not in named]
-    twice = sorted({name for name in named if named.count(name) > 1})
-    return missing + unnamed + [Finding("reference_double", place, {"nom": name}) for name in twice]
-
-
-def check_nombre(message: etree._Element, place: str) -> list[Finding]:
-    """`Annexes/@Nombre` equals the number of Annexe, which a schema cannot say (fact sheet §2.3)."""
-    annexes = message.find(a("Annexes"))
-    if annexes is None:
-        return []
-    announced, found = (annexes.get(a("Nombre")) or "").strip(), len(annexes.findall(a("Annexe")))
-    if announced.isdecimal() and int(announced) == found:
-        return []
-    return [_count_differs(place, announced, found)]
-
-
-def formulaires(envelope: etree._Element) -> list[str]:
-    """Names of the messages that an envelope carries."""
-    return _file_names(envelope, f"{a('FormulairesEnvoyes')}/{a('Formulaire')}")
-
-
-def pieces(message: etree._Element) -> list[str]:
-    """Names of the pieces that a message refers to, main document first."""
-    return _file_names(message, a("Document")) + _file_names(message, f"{a('Annexes')}/{a('Annexe')}")
 
 
 def _package(
@@ -249,9 +223,7 @@ def _enveloppe(emetteur: Emetteur, adresses_retour: Sequence[str], message: str)
 
 
 def _acte(acte: Acte, names: tuple[str, ...]) -> etree._Element:
-    message = root(
-        "Acte", Date=acte.date_decision, NumeroInterne=acte.numero, CodeNatureActe=acte.nature
-    )
+    message = root("Acte", Date=acte.date_decision, NumeroInterne=acte.numero, CodeNatureActe=acte.nature)
     for level, code in enumerate(acte.matiere, start=1):
         child(message, f"CodeMatiere{level}", CodeMatiere=code)
     child(message, "Objet", acte.objet)
@@ -266,11 +238,3 @@ def _acte(acte: Acte, names: tuple[str, ...]) -> etree._Element:
 
 def _fichier(parent: etree._Element, name: str, nom: str) -> None:
     child(child(parent, name), "NomFichier", nom)
-
-
-def _file_names(node: etree._Element, path: str) -> list[str]:
-    return [(f.findtext(a("NomFichier")) or "").strip() for f in node.iterfind(path)]
-
-
-def _count_differs(place: str, announced: object, found: object) -> Finding:
-    return Finding("annexes_nombre", place, {"annonce": str(announced), "trouve": str(found)})

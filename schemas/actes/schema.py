@@ -26,7 +26,9 @@ def validate(root: etree._Element, *, place: str) -> list[Finding]:
     with _one_at_a_time:
         if schema.validate(root):
             return []
-        errors = [(e.line, e.path, e.message) for e in schema.error_log][:_MOST]
+        # The stubs do not know that a log can be walked.
+        errors = [(e.line, e.path, e.message) for e in schema.error_log]  # type: ignore[attr-defined]
+    errors = errors[:_MOST]
     return [
         Finding("xsd_invalide", f"{place}:{line} {path or ''}".rstrip(), {"detail": _plain(message)})
         for line, path, message in errors

@@ -71,24 +71,35 @@ _TABLE = str.maketrans(REPLACEMENTS)
 
 def to_latin1(text: str) -> str:
     """`text` with only characters that ISO-8859-1 and XML 1.0 carry, its white space made single spaces."""
-    return " ".join("".join(_latin1(c) or "?" for c in _prepared(text)).split(" ")).strip()
+    carried = (character if _carried(character) else "?" for character in transliterate(_spaced(text)))
+    return " ".join(part for part in "".join(carried).split(" ") if part)
+
+
+def transliterate(text: str) -> str:
+    """`text` with every character that ISO-8859-1 lacks replaced, and nothing else touched."""
+    replaced = (_replacement(c) if ord(c) > 0xFF else c for c in _composed(text))
+    return "".join("?" if c is None else c for c in replaced)
 
 
 def unmappable(text: str) -> str:
-    """The characters of `text` that have no equivalent, each once, in their order."""
-    return "".join(dict.fromkeys(c for c in _prepared(text) if _latin1(c) is None))
+    """The characters of `text` that have no equivalent, each once, in their order; controls are such."""
+    lost = (c for c in _composed(_spaced(text)) if not _carried(c) and _replacement(c) is None)
+    return "".join(dict.fromkeys(lost))
 
 
-def _prepared(text: str) -> str:
-    """Composed, replaced, and every run of white space (line ends too, no-break spaces not) one space."""
-    text = unicodedata.normalize("NFC", text).translate(_TABLE)
-    kept = (c if c == "\u00a0" or not c.isspace() else " " for c in text)
-    return " ".join(part for part in "".join(kept).split(" ") if part)
+def _spaced(text: str) -> str:
+    """Every white space (line ends too) a space; the no-break space, which Latin-1 has, stays."""
+    return "".join(" " if c.isspace() and c != "\u00a0" else c for c in text)
 
 
-def _latin1(character: str) -> str | None:
-    if _carried(character):
-        return character
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text).translate(_TABLE)
+
+
+def _replacement(character: str) -> str | None:
+    """What is written for a character that Latin-1 lacks: nothing for a mark, None where nothing fits."""
+    if unicodedata.category(character).startswith("M"):
+        return ""
     plain = unicodedata.normalize("NFKD", character).translate(_TABLE)
     letters = "".join(c for c in plain if not unicodedata.combining(c))
     return letters if letters and all(map(_carried, letters)) else None

@@ -9,8 +9,10 @@ import pytest
 
 
 def text_of(pdf: bytes) -> str:
-    """The text as `pdftotext` (Debian's poppler-utils) finds it, blanks made plain; skips where it is missing."""
+    """What `pdftotext` (Debian's poppler-utils) reads, blanks made plain; skips where it is missing."""
     if shutil.which("pdftotext") is None:
         pytest.skip("needs Debian's poppler-utils (pdftotext)")
-    text = subprocess.run(["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True).stdout
+    text = subprocess.run(
+        ["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True
+    ).stdout
     return text.decode().replace("\u00a0", " ").replace("\u202f", " ")

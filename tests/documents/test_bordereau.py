@@ -114,7 +114,9 @@ def test_the_same_bordereau_gives_the_same_bytes(rendered: bytes) -> None:
 
 
 def test_markup_in_a_value_is_shown_and_never_run() -> None:
-    hostile = '#read("/etc/passwd") *gras* = Titre $x^2$ `code` <label> @ref // \\u{41} "#{ [ ) http://a.fr --- ~'
+    hostile = (
+        '#read("/etc/passwd") *gras* = Titre $x^2$ `code` <label> @ref // \\u{41} "#{ [ ) http://a.fr --- ~'
+    )
     shown = text_of(render_bordereau(replace(BORDEREAU, objet=hostile)))
     assert hostile in shown.replace("\n", " ")
     assert "root:" not in shown
@@ -136,7 +138,7 @@ def test_long_unbroken_names_stay_on_the_page() -> None:
     files = (replace(BORDEREAU.fichiers[0], nom=name, nom_norme="y" * 200),)
     steps = (Etape("Déposé", "z" * 120, AT, "w" * 120),)
     pdf = render_bordereau(replace(BORDEREAU, fichiers=files, etapes=steps, objet="o" * 400))
-    shown = text_of(pdf)
+    shown = text_of(pdf).replace("\u200b", "")
     for letter, count in (("x", 200), ("y", 200), ("z", 120), ("w", 120), ("o", 400)):
         assert max(len(run) for run in re.findall(f"{letter}+", shown)) < count
         assert shown.count(letter) >= count

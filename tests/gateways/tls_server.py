@@ -35,18 +35,17 @@ def server_context(pki: Pki, *, highest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 def scripted(context: ssl.SSLContext, script: Script) -> Iterator[Scripted]:
     """Accept one connection and play `script` on it; errors of the handshake are kept, not raised."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
         server = Scripted(listener.getsockname()[1])
 
         def serve() -> None:
-            plain, _ = listener.accept()
-            plain.settimeout(10)
             try:
-                with context.wrap_socket(plain, server_side=True) as connection:
+                plain, _ = listener.accept()
+                plain.settimeout(10)
+                with plain, context.wrap_socket(plain, server_side=True) as connection:
                     script(connection)
             except OSError as error:
                 server.errors.append(error)
-            finally:
-                plain.close()
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import pikepdf
 from asn1crypto import keys as asn1_keys
@@ -29,7 +30,7 @@ def plain_pdf(
     box: Sequence[float] = A4,
     rotate: int = 0,
     filler: int = 0,
-    extra: dict[str, pikepdf.Object] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> bytes:
     """A small PDF of `pages` pages with one line of `text` (ASCII) each; `filler` adds that many bytes."""
     document = pikepdf.new()
@@ -79,7 +80,7 @@ def encrypted_pdf(user_password: str = "") -> bytes:
 
 def truncated_pdf() -> bytes:
     """The first bytes of a PDF, as a broken upload leaves them."""
-    return plain_pdf()[:300]
+    return plain_pdf()[:120]
 
 
 def signed_pdf(pages: int = 2, *, filler: int = 0) -> bytes:

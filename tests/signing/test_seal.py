@@ -97,6 +97,13 @@ def test_a_key_that_cannot_seal_is_refused_by_its_code(key: bytes, certificate: 
     assert refused.value.code == code
 
 
+@given(st.integers(30, len(KEY.certificate_pem) - 30), st.sampled_from(b"ABCDEFGHIJKLMNOPabcdefghi0189+/"))
+def test_a_damaged_certificate_gives_a_verdict(position: int, letter: int) -> None:
+    damaged = bytearray(KEY.certificate_pem)
+    damaged[position] = letter
+    assert isinstance(verify_seal(TEXT, SIGNATURE, bytes(damaged)).status, SealStatus)
+
+
 def test_the_key_never_shows_itself() -> None:
     assert "PRIVATE" not in repr(KEY)
     assert repr(KEY) == f"SealKey({KEY.fingerprint})"

@@ -16,7 +16,7 @@ def upgrade() -> None:
     """Apply."""
     op.create_table(
         "collectivite",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
         sa.Column("siren", sa.String(length=9), nullable=False),
         sa.Column("nom", sa.Text(), nullable=False),
         sa.Column("departement", sa.String(length=3), nullable=False),
@@ -51,7 +51,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "user_account",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("nom", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
@@ -68,13 +68,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "api_token",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.Column("prefix", sa.Text(), nullable=False),
         sa.Column("secret_sha256", sa.Text(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("rights", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("responsible_user_id", sa.Text(), nullable=False),
+        sa.Column("responsible_user_id", sa.Text(collation="C"), nullable=False),
         sa.Column(
             "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
@@ -100,7 +100,7 @@ def upgrade() -> None:
         sa.Column("xml", sa.LargeBinary(), nullable=False),
         sa.Column("loaded_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("confirmed_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -111,10 +111,10 @@ def upgrade() -> None:
     op.create_table(
         "client_certificate",
         sa.Column("fingerprint_sha256", sa.Text(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("rights", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("responsible_user_id", sa.Text(), nullable=False),
+        sa.Column("responsible_user_id", sa.Text(collation="C"), nullable=False),
         sa.Column(
             "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
@@ -131,7 +131,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "enveloppe",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
         sa.Column("transaction", sa.Text(), nullable=False),
         sa.Column("etat", sa.Text(), nullable=False),
         sa.Column("famille", sa.Text(), nullable=False),
@@ -144,7 +144,7 @@ def upgrade() -> None:
         sa.Column("classification_date", sa.Date(), nullable=True),
         sa.Column("document_papier", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("deposited_by", sa.Text(), nullable=False),
-        sa.Column("responsible_user_id", sa.Text(), nullable=False),
+        sa.Column("responsible_user_id", sa.Text(collation="C"), nullable=False),
         sa.Column("awaits", sa.Text(), server_default=sa.text("'pli'"), nullable=False),
         sa.Column("echeance", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("jour", sa.Date(), nullable=True),
@@ -153,8 +153,8 @@ def upgrade() -> None:
         sa.Column("id_acte", sa.Text(), nullable=True),
         sa.Column("date_transmission", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("date_ar", sa.Date(), nullable=True),
-        sa.Column("precedente_id", sa.Text(), nullable=True),
-        sa.Column("acte_id", sa.Text(), nullable=True),
+        sa.Column("precedente_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("acte_id", sa.Text(collation="C"), nullable=True),
         sa.Column("refus", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column(
             "recherche",
@@ -167,7 +167,7 @@ def upgrade() -> None:
         ),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("updated_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.CheckConstraint(
             "(etat in ('depose','pret','transmis','incertain','a_decider','acquitte')) = (echeance is not null)",
             name="enveloppe_open_has_next_date",
@@ -245,8 +245,8 @@ def upgrade() -> None:
     op.create_table(
         "membership",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=True),
+        sa.Column("user_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=True),
         sa.Column("role", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "(role = 'administrateur') = (collectivite_id is null)", name="membership_platform_role"
@@ -271,7 +271,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("jour", sa.Date(), nullable=False),
         sa.Column("last", sa.Integer(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -281,9 +281,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "upload_intent",
-        sa.Column("enveloppe_id", sa.Text(), nullable=False),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=False),
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -293,9 +293,9 @@ def upgrade() -> None:
     op.create_table(
         "web_session",
         sa.Column("token_sha256", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(collation="C"), nullable=False),
         sa.Column("csrf_token", sa.Text(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=True),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=True),
         sa.Column(
             "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
@@ -326,11 +326,11 @@ def upgrade() -> None:
         sa.Column("caller", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("enveloppe_id", sa.Text(), nullable=False),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=False),
         sa.Column(
             "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -344,7 +344,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "return_mail",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
         sa.Column("message_sha512", sa.Text(), nullable=False),
         sa.Column("received_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -354,7 +354,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("enveloppe_id", sa.Text(), nullable=True),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=True),
         sa.Column("transaction", sa.Text(), nullable=True),
         sa.Column("applied", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("resolved_by", sa.Text(), nullable=True),
@@ -371,8 +371,8 @@ def upgrade() -> None:
     op.create_index("return_mail_quarantine", "return_mail", ["state", "received_at"], unique=False)
     op.create_table(
         "sealed_record",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("enveloppe_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("sealed_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("manifest_sha512", sa.Text(), nullable=False),
@@ -380,7 +380,7 @@ def upgrade() -> None:
         sa.Column("manifest_key", sa.Text(), nullable=False),
         sa.Column("manifest_size", sa.BigInteger(), nullable=False),
         sa.Column("locked", sa.Boolean(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -396,14 +396,14 @@ def upgrade() -> None:
     op.create_table(
         "send_attempt",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("enveloppe_id", sa.Text(), nullable=False),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("ended_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.CheckConstraint("outcome in ('answered','unknown','not_left')", name="send_attempt_outcome"),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
@@ -418,8 +418,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "stored_file",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("enveloppe_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("nom", sa.Text(), nullable=False),
@@ -434,7 +434,7 @@ def upgrade() -> None:
         sa.Column(
             "created_at", postgresql.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -450,7 +450,7 @@ def upgrade() -> None:
     op.create_table(
         "timeline_event",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("enveloppe_id", sa.Text(), nullable=False),
+        sa.Column("enveloppe_id", sa.Text(collation="C"), nullable=False),
         sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("etat", sa.Text(), nullable=False),
@@ -461,8 +461,8 @@ def upgrade() -> None:
             server_default=sa.text("'{}'::jsonb"),
             nullable=False,
         ),
-        sa.Column("file_id", sa.Text(), nullable=True),
-        sa.Column("collectivite_id", sa.Text(), nullable=False),
+        sa.Column("file_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("collectivite_id", sa.Text(collation="C"), nullable=False),
         sa.ForeignKeyConstraint(
             ["collectivite_id"],
             ["collectivite.id"],
@@ -478,3 +478,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("timeline_event_envelope", "timeline_event", ["enveloppe_id", "id"], unique=False)
+    op.execute(
+        """
+        create function timeline_tell() returns trigger language plpgsql as $tell$
+        begin
+            perform pg_notify('pli_timeline', json_build_object(
+                'collectivite_id', new.collectivite_id, 'enveloppe_id', new.enveloppe_id)::text);
+            return null;
+        end $tell$;
+        create trigger timeline_tell after insert on timeline_event
+            for each row execute function timeline_tell();
+        """
+    )

@@ -1,0 +1,245 @@
+"""The command `pli`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from typing import Annotated, NoReturn
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ops import admin, timeline
+from ops.client import Api, ClientError, Deposited, Piece, RefusedByApi, Unreachable
+from schemas.catalogue import Lang
+
+app = typer.Typer(
+    help="Pli carries official files to the State and to the vault, and proves every step.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(admin.app, name="admin")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+LOCAL_URL = "http://127.0.0.1:8430"
+Url = Annotated[str, typer.Option(envvar="PLI_URL", help="Address of the platform.")]
+Token = Annotated[str, typer.Option(envvar="PLI_TOKEN", help="Access token of the body’s software.")]
+
+
+def language() -> Lang:
+    """French where the reader’s environment is French, else English; `PLI_LANG` wins."""
+    chosen = next((os.environ[name] for name in ("PLI_LANG", "LC_ALL", "LANG") if os.environ.get(name)), "")
+    return "fr" if chosen.lower().startswith("fr") else "en"
+
+
+@app.command()
+def up(
+    once: Annotated[bool, typer.Option(help="End once the sample act is sealed.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where everything that it makes lives.")] = Path("var"),
+) -> None:
+    """Start the whole platform on this machine and carry one sample act through it."""
+    from ops.up import run
+
+    raise typer.Exit(run(folder, language(), once=once))
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="The act itself (PDF, or XML for a budget).")],
+    numero: Annotated[str, typer.Option(help="The body’s own number: 1 to 15 of A-Z 0-9 _")],
+    objet: Annotated[str, typer.Option(help="What the act is about.")],
+    matiere: Annotated[str, typer.Option(help="Subject in the classification, e.g. 7.10")],
+    nature: Annotated[int, typer.Option(help="1 délibération, 2 arrêté réglementaire … 6 autres")] = 1,
+    jour: Annotated[
+        str | None, typer.Option("--date", help="Day of the decision, YYYY-MM-DD; today if absent.")
+    ] = None,
+    type_piece: Annotated[str | None, typer.Option(help="Type of the document, e.g. 99_DE")] = None,
+    annexe: Annotated[list[Path] | None, typer.Option(help="An annex; may be repeated.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key; the same key gives the same envelope.")
+    ] = None,
+    watch: Annotated[bool, typer.Option(help="Stay and show each step as it happens.")] = False,
+    url: Url = LOCAL_URL,
+    token: Token = "",
+) -> None:
+    """Deposit an act."""
+    fields: dict[str, object] = {
+        "numero": numero,
+        "objet": objet,
+        "matiere": matiere,
+        "nature": nature,
+        "date_decision": jour or date.today().isoformat(),  # noqa: DTZ011 - the clerk's own day
+        "annexes": [{} for _ in annexe or []],
+    }
+    if type_piece:
+        fields["type_piece"] = type_piece
+    with _api(url, token) as api:
+        deposited = _send(api, fields, [file, *(annexe or [])], key or str(uuid4()))
+        said = "deja_depose" if deposited.replayed else "depose"
+        out.print(timeline.messages().text(said, language(), id=deposited.id))
+        if watch:
+            _show(api, deposited.id, watch=True)
+
+
+@app.command()
+def status(
+    id: Annotated[str, typer.Argument(help="The envelope’s identifier.")],  # noqa: A002 - the name in its help
+    watch: Annotated[bool, typer.Option(help="Stay and show each step as it happens.")] = False,
+    url: Url = LOCAL_URL,
+    token: Token = "",
+) -> None:
+    """Show the timeline of an envelope."""
+    with _api(url, token) as api:
+        _show(api, id, watch=watch)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A proof pack (.zip).")],
+    fingerprint: Annotated[
+        str | None, typer.Option(help="SHA-256 of the seal’s certificate, got by another way.")
+    ] = None,
+) -> None:
+    """Verify a proof pack, without any server; exits 1 where a single byte was changed."""
+    from archive.proof import PackVerdict, verify_pack
+
+    if not file.is_file():
+        _fail("fichier_absent", nom=str(file))
+    report = verify_pack(file, expected_fingerprint=fingerprint)
+    for check in report.checks:
+        out.print(Text("  " + check.sentence(language())))
+    said, style = {
+        PackVerdict.GENUINE: ("preuve_verifiee", "green"),
+        PackVerdict.TO_COMPARE: ("preuve_a_comparer", "green"),
+        PackVerdict.REFUSED: ("preuve_alteree", "bold red"),
+    }[report.verdict]
+    out.print(Text(timeline.messages().text(said, language()), style))
+    raise typer.Exit(1 if report.verdict is PackVerdict.REFUSED else 0)
+
+
+@app.command()
+def rules() -> None:
+    """List the rules of the norm that an act is checked against."""
+    from schemas.actes.rules import RULES
+
+    table = Table("code", "norm", "rule", box=None, pad_edge=False)
+    for rule in RULES:
+        table.add_row(rule.code, rule.norm, rule.summary(language()))
+    out.print(table)
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker: what carries envelopes through (settings from the environment)."""
+    from ops.worker import run_worker
+
+    settings = admin.settings_or_exit("worker")
+    asyncio.run(run_worker(settings))
+
+
+@app.command()
+def api() -> None:
+    """Serve the REST API and the pages (settings from the environment)."""
+    from ops.serve import run_api
+
+    settings = admin.settings_or_exit("api")
+    asyncio.run(run_api(settings))
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        app()
+    except RefusedByApi as refusal:
+        _explain(refusal)
+        sys.exit(1)
+    except Unreachable as error:
+        _fail("injoignable", url=str(error))
+    except ClientError as error:
+        err.print(Text(str(error), "red"))
+        sys.exit(1)
+
+
+def _api(url: str, token: str) -> Api:
+    if not token:
+        _fail("jeton_absent")
+    return Api(url, token, language())
+
+
+def _send(api: Api, fields: dict[str, object], files: list[Path], key: str) -> Deposited:
+    """Deposit with a bar that shows the bytes as they leave."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with ExitStack() as open_files, Progress(*columns, console=err, transient=True) as progress:
+        pieces = []
+        for index, file in enumerate(files):
+            words = timeline.messages().text("depot_en_cours", language(), nom=file.name)
+            try:
+                content = open_files.enter_context(progress.open(file, "rb", description=words))
+            except OSError:
+                _fail("fichier_absent", nom=str(file))
+            pieces.append(Piece("annexe" if index else "document", file.name, content))
+        return api.submit(fields, pieces, key)
+
+
+def _show(api: Api, envelope_id: str, *, watch: bool) -> None:
+    from ops.walk import follow
+
+    envelope = api.envelope(envelope_id)
+    out.print(timeline.heading(envelope, language()))
+    if watch:
+        envelope = follow(api, envelope_id, out.print)
+    else:
+        for event in envelope["evenements"]:
+            out.print(timeline.step(event))
+    if (line := timeline.to_come(envelope, language())) is not None:
+        out.print(line)
+    for finding in envelope["refus"]:
+        _explain_finding(finding)
+
+
+def _explain(refusal: RefusedByApi) -> None:
+    """A refusal as people read it: what, where, which rule, what to do."""
+    lines = timeline.messages()
+    if not refusal.title:
+        _fail("reponse_illisible", url="", status=str(refusal.status))
+    err.print(Text(lines.text("refus", language(), titre=refusal.title, code=refusal.code), "bold red"))
+    if refusal.detail:
+        err.print(refusal.detail)
+    for finding in refusal.findings:
+        _explain_finding(finding)
+
+
+def _explain_finding(finding: dict[str, str]) -> None:
+    lines, lang = timeline.messages(), language()
+    err.print(
+        Text.assemble(("  ✕ ", "red"), finding.get("message", ""), (f"  [{finding.get('code', '')}]", "dim"))
+    )
+    if finding.get("pointeur"):
+        err.print(Text("    " + lines.text("ou", lang, pointeur=finding["pointeur"]), "dim"))
+    if finding.get("norme"):
+        err.print(Text("    " + lines.text("norme", lang, norme=finding["norme"]), "dim"))
+    if finding.get("remede"):
+        err.print(Text("    → " + finding["remede"]))
+
+
+def _fail(code: str, **params: str) -> NoReturn:
+    lines, lang = timeline.messages(), language()
+    err.print(Text(lines.text(code, lang, **params), "red"))
+    if remedy := lines.remedy(code, lang, **params):
+        err.print(Text(f"→ {remedy}"))
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
