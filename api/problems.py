@@ -17,11 +17,14 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
+from archive.record import RecordError
 from archive.store import ObjectAltered, StoreError
 from registry.door import Conflict, NotFound
 from schemas.catalogue import Catalogue, Lang, load
@@ -202,7 +205,8 @@ def install(app: FastAPI) -> None:
     def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = _HTTP_CODES.get(error.status_code, "requete_refusee")
-        return answer(request, Problem(code, headers=error.headers))
+        headers = {"Allow": _allowed(app, request.url.path)} if error.status_code == 405 else error.headers
+        return answer(request, Problem(code, headers=headers))
 
     def on_gone(request: Request, _: Exception) -> Response:
         return answer(request, Problem("multipart_inacheve"))
@@ -235,11 +239,23 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(ObjectAltered, on_altered)
+    app.add_exception_handler(RecordError, on_altered)
     app.add_exception_handler(StoreError, on_unavailable)
     app.add_exception_handler(PoolTimeout, on_unavailable)
     app.add_exception_handler(DisconnectionError, on_unavailable)
     app.add_exception_handler(DBAPIError, on_database)
     app.add_exception_handler(Exception, on_anything)
+
+
+def _allowed(app: FastAPI, path: str) -> str:
+    """Every method of this address: the framework names those of the first route only."""
+    found = {
+        method
+        for route in iter_route_contexts(app.routes)
+        if route.path is not None and compile_path(route.path)[0].match(path)
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(found))
 
 
 def is_outage(error: DBAPIError) -> bool:

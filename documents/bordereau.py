@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from documents.typesetting import printable, typeset
+from documents.typesetting import flowing, printable, typeset
 
 _PARIS = ZoneInfo("Europe/Paris")
 _MOIS = (
@@ -123,16 +123,16 @@ def _values(b: Bordereau) -> dict[str, Any]:
         "titre_court": "Bordereau d’acquittement",
         "auteur": printable(b.collectivite),
         "description": printable(b.objet),
-        "collectivite": printable(b.collectivite),
+        "collectivite": flowing(b.collectivite),
         "collectivite_detail": printable(f"SIREN {b.siren}, département {b.departement}"),
-        "objet": printable(b.objet),
+        "objet": flowing(b.objet),
         "id_acte": printable(b.id_acte),
         "dates": _dates(b),
-        "faits": [{"libelle": name, "valeur": printable(value)} for name, value in _facts(b)],
+        "faits": [{"libelle": name, "valeur": flowing(value)} for name, value in _facts(b)],
         "fichiers": [_file(f) for f in b.fichiers],
         "etapes": [_step(e) for e in b.etapes],
         "note": _note(b),
-        "pied": printable(f"{b.collectivite}, acte {b.numero}, enveloppe {b.enveloppe_id}"),
+        "pied": flowing(f"{b.collectivite}, acte {b.numero}, enveloppe {b.enveloppe_id}"),
         "jointes": [
             {"nom": printable(j.nom), "octets": list(j.xml), "description": printable(j.description)}
             for j in b.jointes
@@ -167,8 +167,8 @@ def _facts(b: Bordereau) -> list[tuple[str, str]]:
 def _file(f: Fichier) -> dict[str, str]:
     return {
         "libelle": printable(f.libelle),
-        "nom": printable(f.nom),
-        "nom_norme": printable(f.nom_norme),
+        "nom": flowing(f.nom),
+        "nom_norme": flowing(f.nom_norme),
         "format": printable(f.media_type),
         "taille": _size(f.size),
         "sha512": printable(f.sha512),
@@ -178,9 +178,9 @@ def _file(f: Fichier) -> dict[str, str]:
 def _step(e: Etape) -> dict[str, str | bool]:
     local = e.at.astimezone(_PARIS) if e.at is not None else None
     return {
-        "libelle": printable(e.libelle),
-        "acteur": printable(e.acteur),
-        "preuve": printable(e.preuve),
+        "libelle": flowing(e.libelle),
+        "acteur": flowing(e.acteur),
+        "preuve": flowing(e.preuve),
         "a_venir": e.a_venir,
         "jour": _day(local.date()) if local else "",
         "heure": _hour(local, expected=e.a_venir) if local else "",
@@ -193,7 +193,7 @@ def _note(b: Bordereau) -> str:
     note = f"Établi par Pli le {_day(made.date())} à {made:%H} h {made:%M}. Heures de Paris."
     if attached:
         note += f" La réponse de l’État est jointe à ce PDF, telle que reçue{_NBSP}: {attached}."
-    return printable(note)
+    return flowing(note)
 
 
 def _day(day: date) -> str:

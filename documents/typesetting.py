@@ -6,6 +6,7 @@ Values travel as one JSON text in `sys.inputs` and are never spliced into the te
 from __future__ import annotations
 
 import json
+import re
 import threading
 import unicodedata
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from documents.errors import DocumentError
 
 _ROOM = Path(__file__).parent
 _FONTS = _ROOM / "fonts"
+_UNBROKEN = re.compile(r"[^\s-]{30,}")
+_BREAK = "\u200b"
 
 
 class _Compilers(threading.local):
@@ -65,6 +68,11 @@ def printable(text: str) -> str:
     if composed.isascii() and composed.isprintable():
         return composed
     return "".join(_shown(character) for character in composed)
+
+
+def flowing(text: str) -> str:
+    """`text`, `printable`, that may break anywhere in a long run, which would leave the page otherwise."""
+    return _UNBROKEN.sub(lambda run: _BREAK.join(run[0]), printable(text))
 
 
 def _shown(character: str) -> str:

@@ -177,10 +177,7 @@ def _log_out(session: BaseMailBox) -> None:
 def _sizes(session: BaseMailBox) -> list[tuple[str, int]]:
     """Every message of the folder, oldest first: its UID and its size in bytes."""
     with _translated():
-        uids = session.uids("ALL", charset=None)
-        if not uids:
-            return []
-        _, lines = session.client.uid("FETCH", f"{uids[0]}:{uids[-1]}", "(UID RFC822.SIZE)")
+        _, lines = session.client.uid("FETCH", "1:*", "(UID RFC822.SIZE)")
     sizes = [_uid_and_size(line) for line in lines if isinstance(line, bytes)]
     return sorted((found for found in sizes if found), key=lambda one: int(one[0]))
 

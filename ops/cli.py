@@ -112,20 +112,16 @@ def verify(
     ] = None,
 ) -> None:
     """Verify a proof pack, without any server; exits 1 where a single byte was changed."""
-    from archive.proof import PackVerdict, verify_pack
+    from archive.proof import verify_pack
 
     if not file.is_file():
         _fail("fichier_absent", nom=str(file))
     report = verify_pack(file, expected_fingerprint=fingerprint)
-    for check in report.checks:
-        out.print(Text("  " + check.sentence(language())))
-    said, style = {
-        PackVerdict.GENUINE: ("preuve_verifiee", "green"),
-        PackVerdict.TO_COMPARE: ("preuve_a_comparer", "green"),
-        PackVerdict.REFUSED: ("preuve_alteree", "bold red"),
-    }[report.verdict]
-    out.print(Text(timeline.messages().text(said, language()), style))
-    raise typer.Exit(1 if report.verdict is PackVerdict.REFUSED else 0)
+    *checks, verdict = report.lines(language())
+    for line in checks:
+        out.print(Text("  " + line))
+    out.print(Text(verdict, "green" if report.intact else "bold red"))
+    raise typer.Exit(0 if report.intact else 1)
 
 
 @app.command()

@@ -118,7 +118,7 @@ class Stack:
 
     @property
     def _maildir(self) -> Path:
-        return self.folder / "mailbox"
+        return self.folder / "mailbox" / "maildir"
 
     @property
     def database(self) -> postgres.Place:
@@ -189,7 +189,7 @@ class Stack:
 
     def _prepare_folders(self) -> None:
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
-        for name in ("tmp", "home", "objects", "mailbox", "proofs"):
+        for name in ("tmp", "home", "objects", "temporal", "mailbox", "ministry", "proofs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         seal_key, seal_certificate = (self.folder / "secrets" / name for name in ("seal.key", "seal.pem"))
         if not seal_certificate.exists():
@@ -273,7 +273,12 @@ class Stack:
             command=[
                 temporal,
                 *("server", "start-dev", "--ip", "127.0.0.1", "--port", str(self.ports.temporal)),
-                *("--ui-port", str(self.ports.temporal_page), "--db-filename", self.folder / "temporal.db"),
+                *(
+                    "--ui-port",
+                    str(self.ports.temporal_page),
+                    "--db-filename",
+                    self.folder / "temporal" / "temporal.db",
+                ),
                 *("--log-level", "warn"),
             ],
             ready=ready,

@@ -113,7 +113,8 @@ def _parser(target: object) -> etree.XMLParser:
         dtd_validation=False,
         attribute_defaults=False,
         no_network=True,
-        huge_tree=False,
+        # Its own limits would refuse a signed PDF of 10 MB in a budget; ours hold before it sees a byte.
+        huge_tree=True,
     )
 
 

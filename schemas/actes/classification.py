@@ -86,7 +86,7 @@ def national() -> Classification:
     return _read(_NATIONAL, _NATIONAL.stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def parse_classification(data: bytes) -> Classification:
     """The classification in a RetourClassification (7-2).
 

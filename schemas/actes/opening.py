@@ -68,17 +68,21 @@ class _Seen:
 def open_package(
     source: BinaryIO,
     *,
-    place: str = "archive.tar.gz",
+    archive_name: str = "",
     keep: Keep | None = None,
 ) -> OpenedPackage:
     """Read the tar.gz `source` once, and check it as the ministry would.
 
+    `archive_name`, where it is known, has to name the envelope inside (fact sheet §1.2).
     Hardened reading (`schemas.tar`), both documents against the XSD, names, references both ways,
     `Annexes/@Nombre`, one message. `keep` gets each member that can only be a piece, as a stream that it
     must read before it returns. Raises `Refused` with all findings of the first step that has any.
     """
+    place = archive_name or "archive.tar.gz"
     seen = {s.member.name: s for s in _read(source, place, keep)}
     envelope_name, envelope_xml, envelope = _envelope(seen, place)
+    if archive_name and naming.envelope_of_archive(archive_name) != envelope_name:
+        raise _refused("nom_invalide", archive_name, nom=archive_name)
     _stop_at(schema.validate(envelope, place=envelope_name))
     named = references.formulaires(envelope)
     if len(named) != 1:

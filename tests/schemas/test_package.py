@@ -173,6 +173,15 @@ def without(part: str) -> bytes:
     return archive_of({name: data for name, data in members.items() if part not in name})
 
 
+def test_an_archives_name_names_its_envelope() -> None:
+    packed = samples.package()
+    assert open_package(io.BytesIO(samples.sample_archive()), archive_name=packed.archive_name).id_acte == ID
+    for name in ("PLI-TACT--214400152--20261123-2.tar.gz", "x.zip"):
+        with pytest.raises(Refused) as refused:
+            open_package(io.BytesIO(samples.sample_archive()), archive_name=name)
+        assert [(f.code, f.place) for f in refused.value.findings] == [("nom_invalide", name)]
+
+
 @pytest.mark.parametrize(
     ("archive", "codes"),
     [
