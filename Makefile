@@ -26,7 +26,7 @@ check: setup-test ## ruff, mypy --strict, import contract, rules of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 	@$(BIN)/python -m ops.house
 
 chaos: setup-test ## the kill tests in full size
@@ -37,7 +37,7 @@ bench: setup-test ## every table of bench/ with its bars (T=name: one of them)
 
 conformance: setup-test ## our schemas against a reference set (REF=folder)
 	@test -n "$(REF)" || { echo "say which reference set: make conformance REF=folder"; exit 2; }
-	@$(BIN)/python -m tests.conformance "$(REF)"
+	@$(BIN)/python -m tests.schemas.conformance "$(REF)"
 
 fuzz: setup-test ## the long fuzz run
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/schemas tests/gateways --timeout=0

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import pages, problems
 from api.auth import Provided, refuse_browser_writes
+from api.deposits import ActeDepose
 from api.problems import Problem
 from api.services import Services
 from api.v1 import actes, others
@@ -39,7 +40,7 @@ def health(services: Provided) -> dict[str, str]:
     """Vrai si le registre répond ; ne dit rien d’autre."""
     try:
         with services.register.session(Platform("sante")) as session:
-            session.execute(text("select 1"))
+            session.execute(select(1))
     except SQLAlchemyError as error:
         raise Problem("service_indisponible") from error
     return {"etat": "ok"}
@@ -97,7 +98,10 @@ def description(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["Probleme"] = problems.SCHEMA
+    acte = ActeDepose.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= {**acte.pop("$defs"), "ActeDepose": acte, "Probleme": problems.SCHEMA}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
     components["securitySchemes"] = {
         "jeton": {"type": "http", "scheme": "bearer", "description": "Jeton « pli_… »."},
         "certificat": {"type": "mutualTLS", "description": "Certificat client enregistré."},
@@ -107,11 +111,7 @@ def description(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             if not path.startswith("/v1/"):
                 operation["security"] = []
-            operation.get("responses", {}).pop("422", None) if _without_422(operation) else None
+            if problems.MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
+                # The framework declares a 422 of its own; ours are declared by name.
+                operation["responses"].pop("422", None)
     return document
-
-
-def _without_422(operation: dict[str, Any]) -> bool:
-    """FastAPI declares its own 422 wherever there is a parameter; ours are problems, declared by name."""
-    declared = operation.get("responses", {}).get("422", {})
-    return "application/problem+json" not in declared.get("content", {})

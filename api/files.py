@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.problems import Problem
 from api.services import Services
+from api.uploads import spool
 from archive.proof import write_pack
 from archive.store import ObjectMissing, Ref
 from registry.envelopes import File, Record
@@ -132,7 +132,8 @@ def send_proof(services: Services, record: Record, name: str) -> Response:
     while it is packed, and a caller never holds a proof that was cut short.
     """
     source = ExitStack()
-    pack = source.enter_context(tempfile.NamedTemporaryFile(dir=services.settings.spool))
+    folder = source.enter_context(spool(services.settings.spool))
+    pack = source.enter_context((folder / "preuve.zip").open("w+b"))
     manifest = Ref(
         record.manifest_bucket, record.manifest_key, "", record.manifest_sha512, record.manifest_size
     )

@@ -67,8 +67,9 @@ def catalogue() -> Catalogue:
 
 
 @cache
-def _findings_catalogue() -> Catalogue:
-    return load("schemas")
+def findings_catalogue() -> Catalogue:
+    """Why something was refused: the norm's rules, and what the flow adds to them."""
+    return load("schemas").merged(load("registry", "refusals.toml"))
 
 
 def status_of(code: str) -> int:
@@ -89,7 +90,7 @@ def describe_findings(findings: Iterable[Finding], lang: Lang) -> list[dict[str,
 
 def _describe(finding: Finding, lang: Lang) -> dict[str, str]:
     ours = catalogue()
-    book = ours if finding.code in set(ours) else _findings_catalogue()
+    book = ours if finding.code in set(ours) else findings_catalogue()
     params = {**finding.params, "place": finding.place}
     described = {
         "pointeur": finding.place,

@@ -24,7 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from ops import temporal
 from ops.settings import Settings, load_settings
-from ops.stack import Stack
+from ops.stack import Ports, Stack
 from ops.worker import PASSED_THROUGH
 from tests.samples.actes import pdf
 
@@ -53,7 +53,9 @@ def stack_up(workers: int = 1, **overrides: str) -> Iterator[Stack]:
     """A whole platform in a folder of its own, watched, and gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="pli-bench-") as folder:
         Path(folder).chmod(0o755)
-        stack = Stack(Path(folder), lambda _line: None, workers=workers, overrides=overrides)
+        stack = Stack(
+            Path(folder), lambda _line: None, workers=workers, overrides=overrides, ports=Ports.elsewhere()
+        )
         over = Event()
         watching = Thread(target=stack.supervisor.watch, args=(over,), daemon=True)
         try:

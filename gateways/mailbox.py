@@ -112,7 +112,7 @@ class Mailbox:
 
     @contextmanager
     def _session(self) -> Iterator[BaseMailBox]:
-        """A logged-in session on the folder; errors of the library leave as ours, those of the body do not."""
+        """A logged-in session on the folder."""
         with _translated():
             session = self._connect()
         try:

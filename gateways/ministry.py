@@ -161,8 +161,8 @@ def _await_verdict(connection: ssl.SSLSocket) -> None:
     """Wait for the server's word on our certificate, so that its refusal comes before any byte of ours.
 
     In TLS 1.3 the client ends the handshake before the server has judged its certificate. The server's
-    next word is a session ticket or an alert (RFC 8446 §4.6.1, §6.2); a server that sends neither within
-    `_HANDSHAKE_ECHO` seconds is taken to agree.
+    next word is a session ticket, or an alert or a close (RFC 8446 §4.6.1, §6.2); a server that says
+    nothing within `_HANDSHAKE_ECHO` seconds is taken to agree.
     """
     if connection.version() != "TLSv1.3":
         return
@@ -170,7 +170,7 @@ def _await_verdict(connection: ssl.SSLSocket) -> None:
     if readable:
         try:
             _check_silent(connection)
-        except OSError as error:
+        except (OSError, NotLeft) as error:
             raise NotLeft(Reason.TLS_REFUSED) from error
 
 

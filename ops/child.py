@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -33,7 +34,7 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     stdin: int | None = subprocess.DEVNULL,
     output: int | IO[bytes] | None = None,
-    ending: signal.Signals = signal.SIGTERM,
+    orphaned: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
     """Start `program` in a process group of its own, tied to the life of the calling thread.
 
@@ -43,9 +44,9 @@ def spawn(
         environment: the whole environment; None passes ours on.
         stdin: as for `Popen`; by default nothing can be typed into it.
         output: where both its output streams go; None: to ours.
-        ending: what the kernel sends to it when the thread that called `spawn` ends.
+        orphaned: what the kernel sends to it when the thread that called `spawn` ends.
     """
-    launcher = [sys.executable, "-I", "-S", str(Path(__file__)), str(os.getpid()), str(int(ending))]
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__)), str(os.getpid()), str(int(orphaned))]
     identity = ["--as", user] if user else []
     return subprocess.Popen(
         [*launcher, *identity, "--", *map(str, program)],
@@ -82,10 +83,12 @@ def _become(user: str, libc: ctypes.CDLL) -> None:
     """Give up root for `user`, keeping only the right to reach files below folders that are root's.
 
     Without that right a server could not even read its own program when the checkout lies below a folder
-    of mode 0700 (root's home, a temporary folder). Where the kernel refuses it, we go on without.
+    of mode 0700 (root's home, a temporary folder). The securebit is for access(2), which PostgreSQL asks
+    about its own program: it would answer without regard to the capability (capabilities(7)).
+    Where the kernel refuses one of them, we go on without.
     """
     entry = pwd.getpwnam(user)
-    libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
@@ -97,7 +100,7 @@ def _become(user: str, libc: ctypes.CDLL) -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    parent, ending = int(arguments[0]), int(arguments[1])
+    parent, orphaned = int(arguments[0]), int(arguments[1])
     cut = arguments.index("--")
     identity, program = arguments[2:cut], arguments[cut + 1 :]
     if sys.platform == "linux":
@@ -105,9 +108,14 @@ def _main(arguments: list[str]) -> None:
         if identity:
             _become(identity[1], libc)
         # After the change of user, which clears it.
-        libc.prctl(PR_SET_PDEATHSIG, ending, 0, 0, 0)
+        libc.prctl(PR_SET_PDEATHSIG, orphaned, 0, 0, 0)
         if os.getppid() != parent:
             sys.exit("the parent is gone")
+    if identity and not os.access(program[0], os.X_OK):
+        sys.exit(
+            f"{identity[1]} can't reach {program[0]}: run this as an ordinary user, or from a folder that "
+            "other users may pass through"
+        )
     os.execv(program[0], program)  # noqa: S606 - no shell is wanted here
 
 

@@ -14,7 +14,6 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 from rich.text import Text
 
 from ops import admin, timeline
@@ -129,10 +128,9 @@ def rules() -> None:
     """List the rules of the norm that an act is checked against."""
     from schemas.actes.rules import RULES
 
-    table = Table("code", "norm", "rule", box=None, pad_edge=False)
     for rule in RULES:
-        table.add_row(rule.code, rule.norm, rule.summary(language()))
-    out.print(table)
+        out.print(Text.assemble((rule.code, "bold"), f"  {rule.summary(language())}"))
+        out.print(Text(f"    {rule.norm}", "dim"))
 
 
 @app.command()

@@ -170,7 +170,7 @@ class Server:
                         user=user(),
                         environment=_environment(),
                         output=output,
-                        ending=signal.SIGINT,
+                        orphaned=signal.SIGQUIT,
                     )
             if time.monotonic() > deadline:
                 self.kill()

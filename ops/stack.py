@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -63,6 +64,12 @@ class Ports:
         """The usual ports where they are free."""
         return cls(*(choose_port(usual) for usual in range(8430, 8438)))
 
+    @classmethod
+    def elsewhere(cls) -> Ports:
+        """Ports that no other stack has, below those that the kernel gives to outgoing connections: a client
+        that knocks while its server is down would otherwise meet itself there."""
+        return cls(*(choose_port(port) for port in random.SystemRandom().sample(range(12000, 32000), 8)))
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -81,6 +88,7 @@ class Stack:
         say: takes lines for people (a part started, a part died).
         workers: worker processes.
         overrides: settings (`PLI_…`) that win over the stack's own, for tests.
+        ports: where its parts listen; the usual ones if not given.
     """
 
     def __init__(
@@ -90,9 +98,10 @@ class Stack:
         *,
         workers: int = 1,
         overrides: Mapping[str, str] | None = None,
+        ports: Ports | None = None,
     ) -> None:
         self.folder = folder.resolve()
-        self.ports = Ports.choose()
+        self.ports = ports or Ports.choose()
         self.supervisor = Supervisor(self.folder / "logs", say)
         self._say = say
         self._workers = workers
@@ -230,6 +239,7 @@ class Stack:
             environment=self._environment(),
             user=postgres.user(),
             ending=signal.SIGINT,
+            orphaned=signal.SIGQUIT,
             before=lambda: postgres.prepare(place),
         )
 

@@ -50,6 +50,8 @@ class Part:
     user: str | None = None
     ending: signal.Signals = signal.SIGTERM
     """What asks it to end in order."""
+    orphaned: signal.Signals = signal.SIGKILL
+    """What the kernel sends to it where we were killed."""
     before: Callable[[], None] | None = None
     """Done before each start."""
 
@@ -95,6 +97,11 @@ class Supervisor:
         """Process number of the part `name` as it runs now."""
         return self._find(name).process.pid
 
+    def serves(self, name: str) -> bool:
+        """Whether the part `name` runs and serves now."""
+        running = self._find(name)
+        return running.process.poll() is None and running.part.ready()
+
     def kill(self, name: str) -> None:
         """Kill the part `name` as a power cut would; `watch` or `restart` brings it back."""
         child.kill(self._find(name).process)
@@ -137,7 +144,11 @@ class Supervisor:
             part.before()
         with self.log_of(part.name).open("ab") as output:
             process = child.spawn(
-                part.command, user=part.user, environment=part.environment, output=output, ending=part.ending
+                part.command,
+                user=part.user,
+                environment=part.environment,
+                output=output,
+                orphaned=part.orphaned,
             )
         return _Running(part, process, time.monotonic())
 

@@ -9,10 +9,10 @@ from threading import Event, Thread
 from types import FrameType
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ops.client import Api, ClientError
+from ops.postgres import PostgresError
 from ops.sample import Samples
 from ops.stack import Stack
 from ops.supervisor import StackError
@@ -38,7 +38,7 @@ def run(folder: Path, lang: Lang, *, once: bool) -> int:
         made_now = stack.start()
         console.print()
         return _serve(stack, console, lang, once=once, made_now=made_now)
-    except StackError as error:
+    except (StackError, PostgresError) as error:
         console.print(Text(str(error), "red"))
         return 1
     except _Stopped:
@@ -122,9 +122,10 @@ def _show_where_to_look(stack: Stack, samples: Samples, console: Console, *, mad
 
 
 def _show_accounts(samples: Samples, console: Console) -> None:
-    table = Table("who", "role", "of", "e-mail", "password", box=None, pad_edge=True)
     for person in samples.people:
-        table.add_row(person.nom, person.role, person.collectivite, person.email, person.password)
-    console.print(table)
-    console.print(Text.assemble("  token of the commune’s software: ", (samples.token, "bold")))
-    console.print(Text("  These secrets are shown this once.", "dim"))
+        who = Text.assemble(("  " + person.nom, "bold"), f", {person.role}, {person.collectivite}")
+        console.print(who)
+        console.print(Text(f"      {person.email}  {person.password}"))
+    console.print(Text.assemble(("  Token of the commune’s software", "bold")))
+    console.print(Text(f"      {samples.token}"))
+    console.print(Text("These secrets are shown this once.", "dim"))

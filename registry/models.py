@@ -202,6 +202,8 @@ class Enveloppe(OfBody, Base):
         Index("enveloppe_body_etat", "collectivite_id", "etat", "id"),
         Index("enveloppe_body_famille", "collectivite_id", "famille", "id"),
         Index("enveloppe_body_ar", "collectivite_id", "date_ar", "id"),
+        Index("enveloppe_body_nature", "collectivite_id", "nature", "id"),
+        Index("enveloppe_body_matiere", "collectivite_id", "matiere", "id"),
         Index("enveloppe_etat", "etat", "id"),
         Index("enveloppe_famille", "famille", "id"),
         Index(
@@ -213,6 +215,7 @@ class Enveloppe(OfBody, Base):
             postgresql_where=text("archive_nom is not null"),
         ),
         Index("enveloppe_id_acte", "id_acte", postgresql_where=text("id_acte is not null")),
+        Index("enveloppe_acte", "acte_id", postgresql_where=text("acte_id is not null")),
         Index("enveloppe_precedente", "precedente_id", postgresql_where=text("precedente_id is not null")),
         Index("enveloppe_recherche", "recherche", postgresql_using="gin"),
     )
@@ -499,5 +502,5 @@ _compare_keys_by_bytes()
 event.listen(
     TimelineEvent.__table__,
     "after_create",
-    DDL(TIMELINE_TRIGGER),
+    DDL(TIMELINE_TRIGGER),  # type: ignore[no-untyped-call]
 )

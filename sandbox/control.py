@@ -1,10 +1,10 @@
 """The stand-in's control door: plain HTTP with JSON on the loopback, for tests and demonstrations only.
 
-    GET    /recus            archives received whole: how often each, and how often its act
-    GET    /reglages         rules in force, version of the classification, breakdown
-    POST   /reglages         one more rule (`sandbox.rules`)
-    DELETE /reglages         no rule, national classification, listener open
-    PUT    /classification   {"date": "2027-01-01"}
+GET    /recus            archives received whole: how often each, and how often its act
+GET    /reglages         rules in force, version of the classification, breakdown
+POST   /reglages         one more rule (`sandbox.rules`)
+DELETE /reglages         no rule, national classification, listener open
+PUT    /classification   {"date": "2027-01-01"}
 """
 
 from __future__ import annotations

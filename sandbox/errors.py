@@ -1,8 +1,8 @@
 """What the stand-ins complain about.
 
-    SandboxError
-    ├── BadForm      what was posted is not the form with one archive that the ministry takes
-    └── BadRule      the control door was told something that it does not know
+SandboxError
+├── BadForm      what was posted is not the form with one archive that the ministry takes
+└── BadRule      the control door was told something that it does not know
 """
 
 from __future__ import annotations

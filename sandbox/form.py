@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -30,7 +31,7 @@ class ArchiveForm:
             raise BadForm("not a multipart form")
         self.archive_name: str | None = None
         """Known as soon as its part begins."""
-        self.archive = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder)  # noqa: SIM115 — closed by `close`
+        self._spool = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder)  # noqa: SIM115 — closed by `close`
         self._complete = False
         self._in_archive = False
         self._field = self._value = b""
@@ -59,12 +60,17 @@ class ArchiveForm:
         """The archive's name once the body ended; raises `BadForm` where it is not whole."""
         if not self._complete or self.archive_name is None:
             raise BadForm("no whole archive in the form")
-        self.archive.seek(0)
+        self._spool.seek(0)
         return self.archive_name
+
+    @property
+    def archive(self) -> BinaryIO:
+        """The archive's bytes."""
+        return cast(BinaryIO, self._spool)
 
     def close(self) -> None:
         """Forget the archive."""
-        self.archive.close()
+        self._spool.close()
 
     def _begin(self) -> None:
         self._disposition = b""
@@ -92,7 +98,7 @@ class ArchiveForm:
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._in_archive:
-            self.archive.write(data[start:end])
+            self._spool.write(data[start:end])
 
     def _end(self) -> None:
         self._complete = True

@@ -29,7 +29,7 @@ class Exchange:
         self._http = h11.Connection(h11.SERVER)
 
     async def request(self) -> Request:
-        """The head; raises `h11.RemoteProtocolError` on what is none, `ConnectionError` where nothing comes."""
+        """The head; raises `h11.RemoteProtocolError` or `ConnectionError` where none comes."""
         event = await self._next()
         if not isinstance(event, h11.Request):
             raise ConnectionResetError("closed before a request")
@@ -49,7 +49,11 @@ class Exchange:
 
     async def answer(self, status: int, body: bytes = b"", content_type: str = "text/plain") -> None:
         """Send an answer and close."""
-        headers = [("Content-Length", str(len(body))), ("Content-Type", content_type), ("Connection", "close")]
+        headers = [
+            ("Content-Length", str(len(body))),
+            ("Content-Type", content_type),
+            ("Connection", "close"),
+        ]
         for event in (
             h11.Response(status_code=status, headers=headers),
             h11.Data(data=body),

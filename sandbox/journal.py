@@ -113,7 +113,8 @@ class Journal:
     def due(self, now: float, limit: int = 100) -> list[tuple[int, bytes]]:
         """Mails to deliver by `now`, oldest first."""
         return self._db.execute(
-            "SELECT id, contenu FROM courriers WHERE contenu IS NOT NULL AND du_le <= ? ORDER BY du_le, id LIMIT ?",
+            "SELECT id, contenu FROM courriers WHERE contenu IS NOT NULL AND du_le <= ?"
+            " ORDER BY du_le, id LIMIT ?",
             (now, limit),
         ).fetchall()
 
@@ -123,16 +124,23 @@ class Journal:
         return float(due) if due is not None else None
 
     def delivered(self, mails: Sequence[int]) -> None:
-        """These mails are in the mailbox."""
+        """These mails are in the mailbox.
+
+        Not flushed by itself: where it is lost, the mailbox tells what was delivered.
+        """
+        self._db.execute("PRAGMA synchronous = NORMAL")
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("UPDATE courriers SET contenu = NULL WHERE id = ?", [(one,) for one in mails])
+            self._db.executemany(
+                "UPDATE courriers SET contenu = NULL WHERE id = ?", [(one,) for one in mails]
+            )
+        self._db.execute("PRAGMA synchronous = FULL")
 
     def received(self) -> list[dict[str, Any]]:
-        """Each archive by name, in the order of its first arrival: how often, and how often its act in all."""
+        """Each archive by name, in the order of arrival: how often, and how often its act in all."""
         rows = self._db.execute(
-            "SELECT r.archive, count(*), max(r.transaction_code), max(r.siren), max(r.numero), max(r.id_acte),"
-            " min(r.recu_le), group_concat(r.reponse),"
+            "SELECT r.archive, count(*), max(r.transaction_code), max(r.siren), max(r.numero),"
+            " max(r.id_acte), min(r.recu_le), group_concat(r.reponse),"
             " coalesce((SELECT count(*) FROM recus a WHERE a.id_acte = max(r.id_acte)"
             " AND a.transaction_code = max(r.transaction_code)), 0)"
             " FROM recus r GROUP BY r.archive ORDER BY min(r.id)"

@@ -25,33 +25,92 @@ from typing import Any
 from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.maildir import MaildirBackend
 from pymap.backend.maildir import mailbox as maildir_mailbox
-from pymap.backend.maildir.uidlist import UidList
+from pymap.backend.maildir.mailbox import LoadedMessage
+from pymap.backend.maildir.uidlist import Record, UidList
 from pymap.backend.maildir.users import PasswordsFile, UsersFile
 from pymap.imap import IMAPServer
+from pymap.mime import MessageContent
+from pymap.parsing.specials import FetchRequirement, ObjectId
 from pysasl.hashing import BuiltinHash
 
 from sandbox.maildir import Maildir
 
 _KEPT = 200
 """Messages kept in each folder but the inbox."""
+_BATCHES = 400
+"""Messages kept taken apart: what a collector asks twice for, first their sizes, then their bytes."""
+_SMALL = 64 * 1024
 
 
-class TidyMailbox(maildir_mailbox.MailboxData):  # type: ignore[misc] — pymap ships no types
+class QuickMessage(maildir_mailbox.Message):
+    """pymap's message, read as it is on disk and taken apart once, not for each item of each command."""
+
+    async def load_content(self, requirement: FetchRequirement) -> LoadedMessage:
+        """The message's parts, as far as they are asked for."""
+        if self._key is None or self._maildir is None or requirement.has_none(FetchRequirement.CONTENT):
+            return LoadedMessage(self, requirement, None)
+        try:
+            return LoadedMessage(self, requirement, _content(self._maildir, self._key))
+        except (KeyError, FileNotFoundError):
+            return LoadedMessage(self, requirement, None)
+
+
+def _content(maildir: maildir_mailbox.Maildir, key: str) -> MessageContent:
+    content = _recent.get(key)
+    if content is None:
+        raw = maildir.get_bytes(key)
+        content = MessageContent.parse(raw.replace(b"\n", b"\r\n"))
+        if len(raw) <= _SMALL:
+            _recent[key] = content
+            if len(_recent) > _BATCHES:
+                del _recent[next(iter(_recent))]
+    return content
+
+
+_recent: dict[str, MessageContent] = {}
+"""Small messages taken apart lately; a message never changes under its key."""
+
+
+class ListedOnce(UidList):
+    """pymap's list of a folder, read from its file only when the file has changed."""
+
+    @classmethod
+    def file_read(cls, path: str) -> ListedOnce:
+        """The list of the folder `path`, the caller's own."""
+        try:
+            status = Path(cls.get_file(path)).stat()
+        except FileNotFoundError:
+            return cls.get_default(path)
+        mark = (status.st_ino, status.st_mtime_ns, status.st_size)
+        known = _lists.get(path)
+        if known is None or known[0] != mark:
+            # A file renamed in between gives a newer list under an older mark: it is read once more.
+            known = _lists[path] = (mark, super().file_read(path))
+        kept = known[1]
+        own = cls(path, kept.uid_validity, kept.next_uid, kept.global_uid)
+        own._records = dict(kept._records)
+        return own
+
+
+_lists: dict[str, tuple[tuple[int, int, int], UidList]] = {}
+
+
+class TidyMailbox(maildir_mailbox.MailboxData):
     """pymap's folder, without what makes it slower with each message that went through it."""
 
     async def reset(self) -> TidyMailbox:
         """Bring the list in line with the files; as the original, and forgets what is gone."""
         keys = await self._get_keys()
-        async with UidList.with_write(self._path) as listed:
+        async with ListedOnce.with_write(self._path) as listed:
             for record in list(listed.records):
                 if keys.pop(record.key, None) is None:
                     listed.remove(record.uid)
             for key in sorted(keys):
                 fields = {
-                    "E": str(maildir_mailbox.ObjectId.random_email_id()),
-                    "T": str(maildir_mailbox.ObjectId.random_thread_id()),
+                    "E": str(ObjectId.random_email_id()),
+                    "T": str(ObjectId.random_thread_id()),
                 }
-                listed.set(maildir_mailbox.Record(listed.next_uid, fields, f"{key}:{keys[key]}"))
+                listed.set(Record(listed.next_uid, fields, f"{key}:{keys[key]}"))
                 listed.next_uid += 1
             old = [] if self._is_inbox() else sorted(record.uid for record in listed.records)[:-_KEPT]
         self._uid_validity = listed.uid_validity
@@ -138,13 +197,18 @@ def main() -> None:
     parser.add_argument("--user", required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one, printed at the start")
-    parser.add_argument("--certificate", type=Path, help="PEM; with it the server speaks TLS from the first byte")
+    parser.add_argument(
+        "--certificate", type=Path, help="PEM; with it the server speaks TLS from the first byte"
+    )
     parser.add_argument("--key", type=Path, help="PEM of its private key")
     given = parser.parse_args()
     password = os.environ.get("PLI_MAILBOX_PASSWORD")
     if not password:
         parser.error("the password comes from the environment: PLI_MAILBOX_PASSWORD")
-    maildir_mailbox.MailboxData = TidyMailbox
+    # pymap makes its folders, messages and lists by these names.
+    maildir_mailbox.MailboxData = TidyMailbox  # type: ignore[misc]
+    maildir_mailbox.Message = QuickMessage  # type: ignore[misc]
+    maildir_mailbox.UidList = ListedOnce  # type: ignore[attr-defined]
     asyncio.run(
         serve(given.maildir, given.user, password, given.host, given.port, given.certificate, given.key)
     )

@@ -2,9 +2,9 @@
 
     python -m sandbox.ministry --state DIR --maildir DIR --certificate PEM --key PEM --ca PEM [--port N] …
 
-It promises what the ministry promises and no more: HTTP 200 says that the archive came in whole; what became
-of it is said by mail alone, and nothing can be asked. A second, plain door on the loopback (`sandbox.control`)
-is for tests and demonstrations.
+It promises what the ministry promises and no more: HTTP 200 says that the archive came in whole; what
+became of it is said by mail alone, and nothing can be asked. A second, plain door on the loopback
+(`sandbox.control`) is for tests and demonstrations.
 
     TCP accept ─► [coupe_avant] ─► TLS ─► archive's name ─► [coupe_avant, refus_http early]
       ─► last byte ─► [refus_http, coupe_apres] ─► journal: archive + due mails ─► 200 ─► Maildir
@@ -42,6 +42,7 @@ from schemas.actes.opening import OpenedPackage
 
 _PARIS = ZoneInfo("Europe/Paris")
 _HANDSHAKE_SECONDS = 30
+_ACCEPT_PAUSE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,12 @@ class Ministry:
     async def _accept_for_ever(self, listener: socket.socket) -> None:
         with listener:
             while True:
-                connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+                try:
+                    connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+                except OSError:
+                    # Out of descriptors, or a client gone already: the next one may do.
+                    await asyncio.sleep(_ACCEPT_PAUSE)
+                    continue
                 task = asyncio.create_task(self._serve(connection))
                 self._connections.add(task)
                 task.add_done_callback(self._connections.discard)
@@ -166,7 +172,7 @@ class Ministry:
     # One connection
 
     async def _serve(self, connection: socket.socket) -> None:
-        if self._take_early(None):
+        if self._counted(self._rules.take_at_connection()):
             _reset(connection)
             return
         loop = asyncio.get_running_loop()
@@ -184,6 +190,9 @@ class Ministry:
             await self._take_archive(exchange)
         except (OSError, h11.RemoteProtocolError):
             exchange.cut()
+        except BaseException:
+            exchange.cut()
+            raise
 
     async def _take_archive(self, exchange: Exchange) -> None:
         request = await exchange.request()
@@ -214,7 +223,7 @@ class Ministry:
             form.feed(data)
             if not named and form.archive_name is not None:
                 named = True
-                rule = self._take_early(answers.siren_of(form.archive_name))
+                rule = self._counted(self._rules.take_at_name(answers.siren_of(form.archive_name)))
                 if rule is not None:
                     await _strike(exchange, rule)
                     return True
@@ -268,8 +277,8 @@ class Ministry:
         self._journal.receive(receipt, [Outgoing(due, answers.mail(one)) for one in given], **changed)
         self._new_mail.set()
 
-    def _take_early(self, siren: str | None) -> Reglage | None:
-        rule = self._rules.take_early(siren)
+    def _counted(self, rule: Reglage | None) -> Reglage | None:
+        """`rule`, that it was used written down."""
         if rule is not None:
             self._journal.keep("reglages", self._rules.as_json())
         return rule
@@ -292,7 +301,8 @@ class Ministry:
         while True:
             self._new_mail.clear()
             while due := self._journal.due(time.time()):
-                self._maildir.deliver([(self._mail_name(number), raw) for number, raw in due])
+                named = [(self._mail_name(number), raw) for number, raw in due]
+                await asyncio.to_thread(self._maildir.deliver, named)
                 self._journal.delivered([number for number, _ in due])
             next_due = self._journal.next_due()
             wait = None if next_due is None else max(0.0, next_due - time.time())
@@ -356,9 +366,7 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, default=0, help="door for tests, on 127.0.0.1")
     parser.add_argument("--quadrigramme", default="TACT")
     given = parser.parse_args()
-    place = Place(
-        given.state, given.maildir, given.host, given.port, given.control_port, given.quadrigramme
-    )
+    place = Place(given.state, given.maildir, given.host, given.port, given.control_port, given.quadrigramme)
     asyncio.run(run(place, server_context(given.certificate, given.key, given.ca)))
 
 

@@ -1,4 +1,4 @@
-"""Certificates of the sandbox: its own authority, the stand-in's server, Pli's client. Never for production."""
+"""Certificates of the sandbox: an authority, the stand-in's server, Pli's client. Never for production."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_authority(name: str, now: datetime) -> Identity:
 
 
 def issue(authority: Identity, name: str, now: datetime, *, hosts: Sequence[str] = ()) -> Identity:
-    """A certificate under `authority`: a server's where `hosts` are given (names or addresses), else a client's."""
+    """A certificate under `authority`: a server's where `hosts` are given, else a client's."""
     key = ec.generate_private_key(ec.SECP256R1())
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
     authority_key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())

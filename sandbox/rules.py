@@ -65,7 +65,7 @@ def parse_reglage(data: object) -> Reglage:
     if not isinstance(data, dict) or not data.keys() <= known:
         raise BadRule(f"a rule is an object with {', '.join(sorted(known))}")
     try:
-        rule = Reglage(**{**data, "comportement": Comportement(data.get("comportement"))})
+        rule = Reglage(**{**data, "comportement": Comportement(str(data.get("comportement")))})
     except ValueError as error:
         raise BadRule(f"comportement is one of {', '.join(Comportement)}") from error
     _check(rule)
@@ -108,10 +108,17 @@ class RuleBook:
         """The rules in force, as `parse_reglage` reads them."""
         return [asdict(rule) for rule in self._rules]
 
-    def take_early(self, siren: str | None) -> Reglage | None:
-        """The rule that strikes while an archive comes in, counted; `siren` is None before its name is read."""
+    def take_at_connection(self) -> Reglage | None:
+        """The rule that cuts a connection before its handshake, counted."""
         for rule in self._rules:
-            if rule.before_the_end() and rule.siren == siren:
+            if rule.comportement is Comportement.COUPE_AVANT and rule.siren is None:
+                return self._count(rule)
+        return None
+
+    def take_at_name(self, siren: str | None) -> Reglage | None:
+        """The rule that strikes once the name of an archive was read, counted."""
+        for rule in self._rules:
+            if rule.before_the_end() and rule.siren in (None, siren):
                 return self._count(rule)
         return None
 

@@ -22,6 +22,8 @@ from schemas.findings import Finding, Refused
 from schemas.tar import NORM_LIMIT
 
 PDF, XML, JPEG, PNG = "application/pdf", "application/xml", "image/jpeg", "image/png"
+LABELS = {PDF: "PDF", XML: "XML", JPEG: "JPEG", PNG: "PNG"}
+"""Names of the formats as people say them."""
 EDGE = 4096
 """Bytes of each end that `identify` wants."""
 
@@ -85,7 +87,7 @@ def identify(head: bytes, tail: bytes, *, place: str) -> str:
     if media_type is None:
         raise _refused("format_inconnu", place, trouve=_name(head))
     if not _ends_well(media_type, tail) or _zip_behind(tail):
-        raise _refused("fichier_polyglotte", place, format=media_type)
+        raise _refused("fichier_polyglotte", place, format=LABELS[media_type])
     return media_type
 
 
@@ -159,7 +161,7 @@ def _refuse_zip(source: BinaryIO, media_type: str, place: str) -> None:
         at + _ZIP_END_SIZE + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail)
     )
     if claims or (media_type == PDF and _zip_behind(tail)):
-        raise _refused("fichier_polyglotte", place, format=media_type)
+        raise _refused("fichier_polyglotte", place, format=LABELS[media_type])
 
 
 def _inspect_pdf(source: BinaryIO, place: str) -> None:

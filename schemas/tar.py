@@ -227,11 +227,15 @@ def _name(field: bytes, place: str) -> str:
 
 def flat_name(name: str, max_length: int = 100) -> bool:
     """Whether `name` is a plain file name: no folder, no control or invisible character, not too long."""
+    return plain_name(name, max_length) and ":" not in name and name == name.strip()
+
+
+def plain_name(name: str, max_length: int = 255) -> bool:
+    """Whether `name` can be the name of a file that a person gives: no folder, no invisible character."""
     return (
         0 < len(name) <= max_length
         and name not in {".", ".."}
-        and not set(name) & {"/", "\\", ":"}
-        and name == name.strip()
+        and not set(name) & {"/", "\\"}
         and not any(unicodedata.category(c).startswith(("C", "Zl", "Zp")) for c in name)
     )
 

@@ -44,6 +44,10 @@ class _Gate:
         if self._nodes > self._max_nodes:
             raise _refused("xml_trop_de_noeuds", self._place, limite=str(self._max_nodes))
 
+    def doctype(self, _name: str, _public: str | None, _system: str | None) -> None:
+        # The prolog was looked at before; this one is for a parser that reads it otherwise than we do.
+        raise _refused("xml_doctype", self._place)
+
     def end(self, _tag: str) -> None:
         self._depth -= 1
 

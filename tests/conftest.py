@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from ops.postgres import Place
 from registry.door import Register
 from tests.postgres import fresh_database, start_template
+
+# No deadline: how long an example takes says more about the machine's other work than about ours.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=20_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The size of the kill tests."""
+    parser.addoption("--chaos", choices=("small", "full"), default="small", help="size of the kill tests")
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from schemas.catalogue import Lang
 
 router = pages()
 
-ANNEXE_ROWS = 12
+ANNEXE_ROWS = 8
 """Annexes that the form offers; software may send more."""
 
 ROWS = range(1, ANNEXE_ROWS + 1)

@@ -90,7 +90,7 @@ def _living_part(sight: Sight, visitor: Visitor, lang: Lang) -> str:
     spoken = Markup("<hx-partial hx-target='#annonce' hx-swap='innerHTML'>{}</hx-partial>").format(
         words().text("annonce", lang, titre=sight.short_title, etat=state)
     )
-    return html + spoken
+    return html + str(spoken)
 
 
 @router.get("/actes/{enveloppe_id}/pieces/{file_id}")

@@ -129,7 +129,7 @@ def _applied(asked: Asked, natures_by_code: dict[str, str], lang: Lang) -> list[
     text = words().text
     told = {
         "type": text(f"transaction_{asked.type.replace('-', '_')}", lang) if asked.type != "1-1" else "",
-        "texte": f"« {asked.texte} »" if asked.texte else "",
+        "texte": f"«\N{NO-BREAK SPACE}{asked.texte}\N{NO-BREAK SPACE}»" if asked.texte else "",
         "famille": text(f"famille_{asked.famille}", lang) if asked.famille else "",
         "etat": text(f"etat_{asked.etat}", lang) if asked.etat else "",
         "nature": natures_by_code.get(asked.nature, asked.nature),

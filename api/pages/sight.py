@@ -11,11 +11,12 @@ from markupsafe import Markup
 
 from api.pages.render import rich, size, time_tag, words
 from api.pages.timeline import HOLDS, Step, event_sentence, machine_line, main_line
+from api.problems import findings_catalogue
 from api.services import Right
 from api.sign_in import Visitor
 from registry.envelopes import File, Line, Whole
 from schemas.actes.classification import Classification
-from schemas.catalogue import Catalogue, Lang, load
+from schemas.catalogue import Lang
 from schemas.findings import Finding, UnknownMessage
 from schemas.states import TERMINAL, Etat
 
@@ -33,7 +34,7 @@ class Action:
     href: str
     words: str
     first: bool = False
-    """Drawn as the main one."""
+    """Drawn as the main one; what ends something never is."""
     download: bool = False
 
 
@@ -109,24 +110,15 @@ def turn_of(line: Line, responsible: str, lang: Lang) -> str:
 
 
 def tell(finding: Mapping[str, Any], lang: Lang) -> Told:
-    """A stored finding, or the ministry's anomaly, as sentences."""
-    if "code" not in finding:
-        nature, detail = str(finding.get("nature") or "–"), str(finding.get("detail") or "–")
-        return Told(
-            code=nature,
-            place=words().text("lieu_ministere", lang),
-            sentence=words().text("anomalie_ministere", lang, nature=nature, detail=detail),
-            remedy=words().remedy("anomalie_ministere", lang),
-            norm="",
-        )
+    """A stored finding as sentences."""
     return tell_finding(
         Finding(str(finding["code"]), str(finding["place"]), dict(finding.get("params") or {})), lang
     )
 
 
 def tell_finding(finding: Finding, lang: Lang) -> Told:
-    """A finding of our checks as sentences; a code that no catalogue knows is shown as it is."""
-    catalogue: Catalogue = load("schemas")
+    """A finding of our checks as sentences; one that the catalogue can't tell is shown by its code."""
+    catalogue = findings_catalogue()
     try:
         return Told(
             finding.code,
@@ -135,7 +127,7 @@ def tell_finding(finding: Finding, lang: Lang) -> Told:
             catalogue.remedy(finding.code, lang, **finding.params, place=finding.place),
             catalogue.norm(finding.code),
         )
-    except UnknownMessage:
+    except (UnknownMessage, KeyError):
         return Told(finding.code, finding.place, finding.code, "", "")
 
 
@@ -195,8 +187,8 @@ def _actions(whole: Whole, visitor: Visitor, lang: Lang) -> tuple[Action, ...]:
     line, base = whole.line, f"/actes/{whole.line.id}"
     found: list[Action] = []
 
-    def offer(path: str, key: str, *, download: bool = False) -> None:
-        found.append(Action(path, words().text(key, lang), not found, download))
+    def offer(path: str, key: str, *, download: bool = False, ends: bool = False) -> None:
+        found.append(Action(path, words().text(key, lang), not found and not ends, download))
 
     if line.etat is Etat.A_DECIDER and visitor.may(Right.DECIDE):
         offer(f"{base}/decision", "action_decider")
@@ -210,14 +202,14 @@ def _actions(whole: Whole, visitor: Visitor, lang: Lang) -> tuple[Action, ...]:
     if whole.version_scellee is not None and visitor.may(Right.READ):
         offer(f"{base}/preuve", "action_preuve", download=True)
     if line.etat in {Etat.DEPOSE, Etat.PRET} and visitor.may(Right.DEPOSIT):
-        offer(f"{base}/retrait", "action_retirer")
+        offer(f"{base}/retrait", "action_retirer", ends=True)
     if (
         line.transaction == "1-1"
         and line.etat in ACKNOWLEDGED
         and not whole.annulations
         and visitor.may(Right.DEPOSIT)
     ):
-        offer(f"{base}/annulation", "action_annuler")
+        offer(f"{base}/annulation", "action_annuler", ends=True)
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from api.auth import Decider, Depositor, Provided, Reader
 from api.problems import Problem
 from api.services import Principal, Services
 from api.v1 import views
-from api.v1.common import EnvelopeId, IdempotencyKey, StrictQuery, lang_of, problems, whole
+from api.v1.common import EnvelopeId, IdempotencyKey, Identifier, StrictQuery, lang_of, problems, whole
 from registry import envelopes
 from registry.door import NotFound
 from registry.envelopes import Filters
@@ -106,9 +106,7 @@ _DEPOSIT_BODY: dict[str, Any] = {
                     "type": "object",
                     "required": ["acte", "document"],
                     "properties": {
-                        "acte": deposits.ActeDepose.model_json_schema(
-                            ref_template="#/components/schemas/{model}"
-                        ),
+                        "acte": {"$ref": "#/components/schemas/ActeDepose"},
                         "document": {"type": "string", "format": "binary"},
                         "annexe": {"type": "array", "items": {"type": "string", "format": "binary"}},
                     },

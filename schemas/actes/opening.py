@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from lxml import etree
 
@@ -24,14 +25,7 @@ TRANSACTIONS = {"Acte": "1-1", "Annulation": "6-1", "DemandeClassification": "7-
 """Messages of a collectivité that are opened; answers to letters (2-2, 3-3, 3-4, 4-3, 4-4) come later."""
 
 
-class Readable(Protocol):
-    """A stream of bytes, read once."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes, all where it is negative, empty at the end."""
-
-
-Keep = Callable[[Member, Readable], None]
+Keep = Callable[[Member, BinaryIO], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +122,11 @@ def _read(source: BinaryIO, place: str, keep: Keep | None) -> list[_Seen]:
             seen.append(_Seen(member, whole[: content.EDGE], whole[-content.EDGE :], whole))
         else:
             window = _Window(data)
+            stream = io.BufferedReader(window, 64 * 1024)
             if keep is not None:
-                keep(member, window)
-            window.drain()
+                keep(member, stream)
+            while stream.read(64 * 1024):
+                pass
             seen.append(_Seen(member, window.head, window.tail, None))
     return seen
 
@@ -142,7 +138,7 @@ def _may_be_message(member: Member) -> bool:
     return member.name.endswith(".xml") and not a_piece and member.size <= _MAX_MESSAGE
 
 
-class _Window:
+class _Window(io.RawIOBase):
     """A member's bytes for the caller, its two ends kept in passing."""
 
     def __init__(self, data: BinaryIO) -> None:
@@ -150,16 +146,16 @@ class _Window:
         self.head = b""
         self.tail = b""
 
-    def read(self, size: int = -1, /) -> bytes:
-        chunk = self._data.read(size)
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        chunk = self._data.read(len(buffer))
         if len(self.head) < content.EDGE:
             self.head = (self.head + chunk)[: content.EDGE]
         self.tail = (self.tail + chunk[-content.EDGE :])[-content.EDGE :]
-        return chunk
-
-    def drain(self) -> None:
-        while self.read(64 * 1024):
-            pass
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 def _envelope(seen: dict[str, _Seen], place: str) -> tuple[str, bytes, etree._Element]:

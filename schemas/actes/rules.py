@@ -20,11 +20,11 @@ from schemas.actes.classification import Classification, national
 from schemas.actes.model import Acte, Emetteur, Piece
 from schemas.actes.text import to_latin1, unmappable
 from schemas.catalogue import Lang
+from schemas.content import JPEG, LABELS, PDF, PNG, XML
 from schemas.findings import Finding
 from schemas.identifiers import Departement, Siren
-from schemas.tar import DEFAULT_LIMITS, NORM_LIMIT
+from schemas.tar import DEFAULT_LIMITS, NORM_LIMIT, plain_name, printable
 
-PDF, XML, JPEG, PNG = "application/pdf", "application/xml", "image/jpeg", "image/png"
 OBJET_MAX = 499
 ANNEXES_MAX = DEFAULT_LIMITS.max_members - 3
 """What an archive of ours may hold beside envelope, message and main document."""
@@ -207,7 +207,7 @@ def document_format(acte: Acte, _context: Context) -> Iterator[Finding]:
     """PDF; XML only for a budget (nature 5 and matière 7.1). §4 (S2LOW)."""
     budget = acte.nature == _BUDGETAIRE and acte.matiere[:2] == _DECISIONS_BUDGETAIRES
     if acte.document.media_type not in ({PDF, XML} if budget else {PDF}):
-        yield Finding("document_format", "/document", {"format": acte.document.media_type})
+        yield Finding("document_format", "/document", {"format": _label(acte.document)})
 
 
 @_rule("annexe_format")
@@ -216,7 +216,15 @@ def annexe_format(acte: Acte, _context: Context) -> Iterator[Finding]:
     allowed = {PDF} if acte.document.media_type == XML else {PDF, JPEG, PNG, XML}
     for place, piece in _placed(acte)[1:]:
         if piece.media_type not in allowed:
-            yield Finding("annexe_format", place, {"format": piece.media_type})
+            yield Finding("annexe_format", place, {"format": _label(piece)})
+
+
+@_rule("nom_piece_interdit")
+def nom_piece(acte: Acte, _context: Context) -> Iterator[Finding]:
+    """A name that is only a name: no folder, no control or invisible character. Rule of our own."""
+    for place, piece in _placed(acte):
+        if not plain_name(piece.nom):
+            yield Finding("nom_piece_interdit", f"{place}/nom", {"nom": printable(piece.nom)})
 
 
 @_rule("piece_vide")
@@ -251,6 +259,10 @@ RULES: tuple[Rule, ...] = tuple(_registered)
 
 def _placed(acte: Acte) -> list[tuple[str, Piece]]:
     return [("/document", acte.document)] + [(f"/annexes/{i}", p) for i, p in enumerate(acte.annexes)]
+
+
+def _label(piece: Piece) -> str:
+    return LABELS.get(piece.media_type, piece.media_type[:60])
 
 
 def _dotted(matiere: tuple[int, ...]) -> str:

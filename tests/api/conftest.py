@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import func, select
@@ -39,6 +40,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS3]:
     """A real S3 server."""
     with start_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_logs() -> None:
+    """Tracebacks without every local value: a page of them costs more than a test."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +174,9 @@ class Doors:
 
     def workflow_type(self, enveloppe_id: str) -> str:
         """Type of the envelope's workflow on the engine."""
-        return str(self.run(self.services.temporal.get_workflow_handle(enveloppe_id).describe()).workflow_type)
+        return str(
+            self.run(self.services.temporal.get_workflow_handle(enveloppe_id).describe()).workflow_type
+        )
 
     def end_workflow(self, enveloppe_id: str) -> None:
         """End the envelope's workflow on the engine."""

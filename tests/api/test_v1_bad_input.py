@@ -30,12 +30,24 @@ def acte_part(acte: bytes | None = None) -> bytes:
 
 def file_part(name: bytes = b"a.pdf", field: bytes = b"document") -> bytes:
     disposition = b'form-data; name="' + field + b'"; filename="' + name + b'"'
-    return part(disposition.decode("latin-1"), plain_pdf()) if name.isascii() else (
-        b"--" + BOUNDARY.encode() + b"\r\nContent-Disposition: " + disposition + b"\r\n\r\n" + plain_pdf() + b"\r\n"
+    return (
+        part(disposition.decode("latin-1"), plain_pdf())
+        if name.isascii()
+        else (
+            b"--"
+            + BOUNDARY.encode()
+            + b"\r\nContent-Disposition: "
+            + disposition
+            + b"\r\n\r\n"
+            + plain_pdf()
+            + b"\r\n"
+        )
     )
 
 
 END = f"--{BOUNDARY}--\r\n".encode()
+LONG_HEADER = part('form-data; name="acte"', b"{}", b"X: " + b"y" * 9000) + END
+MANY_HEADERS = part('form-data; name="acte"', b"{}", *[b"X: y"] * 20) + END
 
 
 def send(doors: Doors, body: bytes, headers: dict[str, str] | None = None, path: str = "/v1/actes") -> Any:
@@ -65,8 +77,8 @@ def send(doors: Doors, body: bytes, headers: dict[str, str] | None = None, path:
         (acte_part(b"{" + b" " * 70_000 + b"}") + file_part() + END, {}, 413, "champ_trop_long"),
         (acte_part(b"pas du json") + file_part() + END, {}, 422, "parametre_invalide"),
         (acte_part(b'{"objet": "\\ud800"}') + file_part() + END, {}, 422, "parametre_invalide"),
-        (part('form-data; name="acte"', b"{}", b"X: " + b"y" * 9000) + END, {}, 400, "entete_de_partie_trop_long"),
-        (part('form-data; name="acte"', b"{}", *[b"X: y"] * 20) + END, {}, 400, "entete_de_partie_trop_long"),
+        (LONG_HEADER, {}, 400, "entete_de_partie_trop_long"),
+        (MANY_HEADERS, {}, 400, "entete_de_partie_trop_long"),
         (b"{}", {"Content-Type": "application/json"}, 415, "type_de_contenu_non_admis"),
         (b"{}", {"Content-Type": "multipart/form-data"}, 400, "corps_illisible"),
         (b"{}", {"Content-Type": "multipart/form-data; boundary=" + "x" * 300}, 400, "corps_illisible"),
@@ -156,7 +168,7 @@ async def test_two_gigabytes_are_refused_while_they_stream(doors: Doors) -> None
 
 def endless() -> Iterator[bytes]:
     yield acte_part()
-    yield f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="document"; filename="a.pdf"\r\n\r\n'.encode()
+    yield part('form-data; name="document"; filename="a.pdf"', b"")[:-2]
     for _ in range(2 * 1024 * 16):
         yield b"x" * 65536
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,11 @@ from api.app import create_app
 from api.services import ApiSettings, Services
 from archive.s3 import S3Store
 from ops.postgres import Place
-from registry.door import Register
+from registry import accounts
+from registry.door import Platform, Register
 from tests.api.conftest import engine as engine
 from tests.api.conftest import s3 as s3
-from tests.browser.story import CLERK, PASSWORD, Story, tell
+from tests.browser.story import CLERK, Story, tell
 from tests.postgres import fresh_database
 from tests.s3 import RunningS3
 
@@ -100,7 +102,9 @@ def site(
 def chromium() -> Iterator[Browser]:
     """One Chromium for the session."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--lang=fr-FR"]
+        )
         yield browser
         browser.close()
 
@@ -114,7 +118,7 @@ def visit(site: Site, chromium: Browser) -> Iterator[Open]:
     contexts = []
 
     def open_page(
-        path: str,
+        path: str | None,
         *,
         as_: str | None = CLERK,
         narrow: bool = False,
@@ -136,7 +140,8 @@ def visit(site: Site, chromium: Browser) -> Iterator[Open]:
         if as_ is not None:
             context.add_cookies([{"name": "session", "value": _session(site, as_), "url": site.url}])
         page = context.new_page()
-        page.goto(path)
+        if path is not None:
+            page.goto(path)
         return page
 
     yield open_page
@@ -145,11 +150,6 @@ def visit(site: Site, chromium: Browser) -> Iterator[Open]:
 
 
 def _session(site: Site, email: str) -> str:
-    from datetime import UTC, datetime
-
-    from registry import accounts
-    from registry.door import Platform
-
     with site.story.services.register.session(Platform("test")) as session:
         user = accounts.user_by_email(session, email)
         assert user is not None
@@ -172,6 +172,3 @@ def picture() -> Callable[[Page, str], None]:
             page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
     return take
-
-
-__all__ = ["PASSWORD"]

@@ -1,4 +1,4 @@
-"""A town hall's week in the register: one envelope in every state that a page can show, by the real functions."""
+"""A town hall's week in the register: one envelope in every state, by the real functions."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def _accept(story: Story, body: str, act: Act, at: datetime, key: str) -> str:
     for position, (role, nom, code) in enumerate(
         (("document", f"{act.numero}.pdf", "99_DE"), ("annexe", "plan de financement.pdf", "99_DE")), start=1
     ):
-        ref = story.services.store.put_bytes(f"{body}/{enveloppe_id}/{position}", plain_pdf(f"Acte {act.numero}"))
+        ref = story.services.store.put_bytes(
+            f"{body}/{enveloppe_id}/{position}", plain_pdf(f"Acte {act.numero}")
+        )
         files.append(
-            flow.NewFile(
-                _id("fic", at), role, position, nom, "application/pdf", _file_ref(ref), code_pj=code
-            )
+            flow.NewFile(_id("fic", at), role, position, nom, "application/pdf", _file_ref(ref), code_pj=code)
         )
     new = flow.NewEnveloppe(
         id=enveloppe_id,
@@ -209,7 +209,7 @@ def _incertain(story: Story, session: Session, row: Enveloppe, at: datetime) -> 
     row.date_transmission = at
     flow.move(
         session, row, Etat.INCERTAIN, "incertain", "Pli", at, echeance=at + timedelta(days=5),
-        params={"motif": "connexion coupée après le dernier octet"},
+        params={"raison": "sans_reponse"},
     )  # fmt: skip
 
 
@@ -269,8 +269,8 @@ def _scelle(story: Story, session: Session, row: Enveloppe, at: datetime) -> Non
 
 def _refuse(story: Story, session: Session, row: Enveloppe, at: datetime) -> None:
     findings = [
-        Finding("type_pj_interdit", "/annexes/0", {"type": "22_AT", "nature": "1"}),
-        Finding("matiere_inconnue", "/matiere", {"matiere": "4.9", "date": "2019-04-18"}),
+        Finding("type_pj_interdit", "/annexes/0", {"code_pj": "22_AT", "nature": "1"}),
+        Finding("matiere_inconnue", "/matiere", {"matiere": "4.9"}),
     ]
     flow.refuse(session, row, findings, at)
 

@@ -13,8 +13,9 @@ from threading import Event, Thread
 from typing import Any
 
 import httpx2
+import psycopg
 
-from ops.stack import Stack
+from ops.stack import Ports, Stack
 from tests.samples.actes import pdf
 
 PATIENCE = 60.0
@@ -25,45 +26,48 @@ class Ministry:
     """The stand-in's control door: what it received, and how it shall misbehave."""
 
     def __init__(self, port: int) -> None:
-        self._http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
 
     def received(self) -> list[dict[str, Any]]:
         """Archives received whole."""
-        rows: list[dict[str, Any]] = self._http.get("/recus").raise_for_status().json()
+        rows: list[dict[str, Any]] = self.http.get("/recus").raise_for_status().json()
         return rows
 
     def shall(self, comportement: str, **rule: Any) -> None:
         """One more rule."""
-        self._http.post("/reglages", json={"comportement": comportement, **rule}).raise_for_status()
+        self.http.post("/reglages", json={"comportement": comportement, **rule}).raise_for_status()
 
     def behave(self) -> None:
         """No rule any more."""
-        self._http.delete("/reglages").raise_for_status()
+        self.http.delete("/reglages").raise_for_status()
 
     def classification_is_of(self, day: str) -> None:
         """The version of the classification in force."""
-        self._http.put("/classification", json={"date": day}).raise_for_status()
+        self.http.put("/classification", json={"date": day}).raise_for_status()
 
 
 class Software:
     """Business software of the sample commune."""
 
     def __init__(self, page: str, token: str) -> None:
-        self._http = httpx2.Client(
-            base_url=page, timeout=30, headers={"Authorization": f"Bearer {token}"}
-        )
+        self.http = httpx2.Client(base_url=page, timeout=30, headers={"Authorization": f"Bearer {token}"})
 
     def post(self, path: str, **request: Any) -> httpx2.Response:
         """A POST with a fresh idempotency key, unless one is given."""
         headers = {"Idempotency-Key": str(uuid.uuid4()), **request.pop("headers", {})}
-        return self._http.post(path, headers=headers, **request)
+        return self.http.post(path, headers=headers, **request)
 
     def get(self, path: str, **request: Any) -> httpx2.Response:
         """A GET."""
-        return self._http.get(path, **request)
+        return self.http.get(path, **request)
 
     def try_deposit(
-        self, numero: str | None = None, *, document: bytes | None = None, key: str | None = None, **fields: Any
+        self,
+        numero: str | None = None,
+        *,
+        document: bytes | None = None,
+        key: str | None = None,
+        **fields: Any,
     ) -> httpx2.Response:
         """Deposit an act; gives the answer, whatever it is."""
         acte = {
@@ -120,6 +124,18 @@ class Platform:
         self.ministry = Ministry(stack.ports.ministry_control)
         self.software = Software(stack.addresses.page, stack.samples.token)
 
+    def connection(self) -> psycopg.Connection:
+        """To the register itself."""
+        url = self.stack.database.url("pli").replace("+psycopg", "")
+        return psycopg.connect(url, autocommit=True)
+
+    def count(self, query: str, *values: object) -> int:
+        """One number from the register."""
+        with self.connection() as connection:
+            row = connection.execute(query.encode(), values).fetchone()
+        assert row is not None
+        return int(row[0])
+
 
 def fresh_number() -> str:
     """A number that no other test uses."""
@@ -145,13 +161,15 @@ def wait_until(
 @contextmanager
 def platform_up(folder: Path, *, workers: int = 1, **overrides: str) -> Iterator[Platform]:
     """A platform in `folder`, watched, and gone afterwards."""
-    stack = Stack(folder, lambda _line: None, workers=workers, overrides=overrides)
+    stack = Stack(folder, lambda _line: None, workers=workers, overrides=overrides, ports=Ports.elsewhere())
     over = Event()
     watching = Thread(target=stack.supervisor.watch, args=(over,), daemon=True)
     try:
         stack.start()
         watching.start()
-        yield Platform(stack)
+        platform = Platform(stack)
+        with platform.ministry.http, platform.software.http:
+            yield platform
     finally:
         over.set()
         if watching.is_alive():

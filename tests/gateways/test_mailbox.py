@@ -25,17 +25,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int
 
 
 @pytest.fixture
-def post(server: tuple[Path, int]) -> Iterator[tuple[Path, int]]:
+def post(server: tuple[Path, int]) -> tuple[Path, int]:
     """An empty mailbox."""
     folder, port = server
     mailbox(port, done_folder=None).collect(lambda _: None, limit=10_000)
-    yield folder, port
+    return folder, port
 
 
 def deliver(folder: Path, count: int, size: int = 10, first: int = 0) -> list[bytes]:
-    mails = [
-        (f"m{first + n:05d}", f"Subject: {first + n}\n\n{'x' * size}\n".encode()) for n in range(count)
-    ]
+    mails = [(f"m{first + n:05d}", f"Subject: {first + n}\n\n{'x' * size}\n".encode()) for n in range(count)]
     Maildir(folder).deliver(mails)
     return [raw.replace(b"\n", b"\r\n") for _, raw in mails]
 
@@ -138,7 +136,6 @@ def test_wrong_password_and_folder_are_refused(post: tuple[Path, int]) -> None:
         Mailbox("127.0.0.1", port, USER, "wrong", tls=False, ca=None).collect(lambda _: None)
     with pytest.raises(MailboxRefused):
         mailbox(port, folder="Nulle part").collect(lambda _: None)
-    assert PASSWORD
 
 
 def test_nobody_there_is_unavailable() -> None:
@@ -167,3 +164,16 @@ def test_a_server_that_breaks_off_is_unavailable_or_refuses(greeting: bytes) -> 
 def test_unusable_authorities_file_is_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSettings):
         Mailbox("127.0.0.1", 1, USER, PASSWORD, tls=True, ca=tmp_path / "none")
+
+
+def test_the_sandbox_mailbox_keeps_its_done_folder_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server(tmp_path) as port:
+        for first in (0, 250, 500):
+            deliver(tmp_path / "courrier", 250, first=first)
+            assert mailbox(port).collect(lambda _: None, limit=250) == 250
+        newest = list[bytes]()
+        mailbox(port, folder="Traites", done_folder=None).collect(newest.append, limit=1000)
+    assert 200 <= len(newest) <= 450
+    assert subject(newest[-1]) == "749"

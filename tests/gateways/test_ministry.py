@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gateways import ministry
 from gateways.errors import BadSettings, MayHaveLeft, NotLeft, Reason
 from gateways.ministry import MinistryWire
 from sandbox.pki import Pki, certificate_pem, make_authority, make_pki
@@ -43,11 +46,24 @@ def zeros(size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def outcome(pki: Pki, script: Script, size: int = 1000, timeout: float = 10) -> tuple[type, Reason, int | None]:
+def outcome(
+    pki: Pki, script: Script, size: int = 1000, timeout: float = 10
+) -> tuple[type, Reason, int | None]:
     with scripted(server_context(pki), script) as server:
         with pytest.raises((NotLeft, MayHaveLeft)) as caught:
             wire(pki, server.port, timeout=timeout).send(NAME, size, zeros(size))
         return type(caught.value), caught.value.reason, caught.value.status
+
+
+def await_news(connection: ssl.SSLSocket) -> None:
+    """What the server said takes a moment, even on the loopback."""
+    select.select([connection], [], [], 0.05)
+
+
+def await_reset(connection: ssl.SSLSocket) -> None:
+    poll = select.poll()
+    poll.register(connection, 0)  # errors and hang-ups only
+    assert poll.poll(5000)
 
 
 def answering(answer: bytes) -> Script:
@@ -197,9 +213,22 @@ def test_answer_while_writing_did_not_leave(pki: Pki, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 503])
-def test_answer_before_the_last_byte_alone_did_not_leave(pki: Pki, status: int) -> None:
+def test_answer_before_the_last_byte_alone_did_not_leave(
+    pki: Pki, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server has everything but the closing boundary and answers: still not received whole."""
     answered = threading.Event()
+    look = ministry._check_silent
+
+    def look_until_it_is_there(connection: ssl.SSLSocket) -> None:
+        # The first news may be a session ticket.
+        deadline = time.monotonic() + 5
+        look(connection)
+        while answered.is_set() and time.monotonic() < deadline:
+            await_news(connection)
+            look(connection)
+
+    monkeypatch.setattr(ministry, "_check_silent", look_until_it_is_there)
 
     def script(connection: ssl.SSLSocket) -> None:
         while not receive(connection).endswith(b"last"):
@@ -214,6 +243,30 @@ def test_answer_before_the_last_byte_alone_did_not_leave(pki: Pki, status: int) 
     with scripted(server_context(pki), script) as server, pytest.raises(NotLeft) as caught:
         wire(pki, server.port).send(NAME, 4, chunks())
     assert (caught.value.reason, caught.value.status) == (Reason.EARLY_ANSWER, status)
+
+
+def test_last_record_that_the_kernel_refuses_did_not_leave(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server dies between our last look and the last record."""
+    dead = threading.Event()
+
+    def look_away(connection: ssl.SSLSocket) -> None:
+        if dead.is_set():
+            await_reset(connection)
+
+    monkeypatch.setattr(ministry, "_check_silent", look_away)
+
+    def script(connection: ssl.SSLSocket) -> None:
+        receive(connection)
+        reset(connection)
+        dead.set()
+
+    def nothing() -> Iterator[bytes]:
+        assert dead.wait(5)
+        yield from ()
+
+    with scripted(server_context(pki), script) as server, pytest.raises(NotLeft) as caught:
+        wire(pki, server.port).send(NAME, 0, nothing())
+    assert caught.value.reason is Reason.CUT_WHILE_SENDING
 
 
 @pytest.mark.parametrize("chunks", [[b"ab"], [b"abc", b"d"], []])

