@@ -84,7 +84,12 @@ class Sealing:
                 flow.note(session, envelope, "tamponne", flow.PLI, now(), file_id=stamped[0].id)
             for piece, reason in failures:
                 flow.note(
-                    session, envelope, "tampon_impossible", flow.PLI, now(), {"piece": piece, "raison": reason}
+                    session,
+                    envelope,
+                    "tampon_impossible",
+                    flow.PLI,
+                    now(),
+                    {"piece": piece, "raison": reason},
                 )
             flow.note(session, envelope, "bordereau", flow.PLI, now(), file_id=bordereau.id)
 
@@ -249,7 +254,10 @@ def record_texts(session: Session, envelope: Enveloppe, files: Sequence[StoredFi
         }
         for event in timeline
     ]
-    lines = [f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor} : {event_sentence(event.code, event.params)}" for event in timeline]
+    lines = [
+        f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.actor} : {event_sentence(event.code, event.params)}"
+        for event in timeline
+    ]
     return {
         "dossier.json": _json(facts),
         "chronologie.json": _json(events),

@@ -74,6 +74,10 @@ class Upkeep:
                 select(UploadIntent).where(UploadIntent.started_at < now() - UNFINISHED_AFTER).limit(BATCH)
             ).all()
             for intent in intents:
+                if session.get(Enveloppe, intent.enveloppe_id) is not None:
+                    # Accepted, though the door never heard of its commit.
+                    flow.end_upload(session, intent.enveloppe_id)
+                    continue
                 for key in self._store.keys(f"{intent.collectivite_id}/{intent.enveloppe_id}/"):
                     self._store.delete(key)
                     removed += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class ApiSettings:
     client_ca_pem: bytes | None = None
     """CA of software's client certificates."""
     secure_cookies: bool = True
-    delays: Delays = Delays()
+    delays: Delays = field(default_factory=Delays)
     sandbox: bool = False
     """True on the local stack: pages say so."""
 

@@ -6,9 +6,8 @@ import asyncio
 import os
 from statistics import median
 
-from bench.load import Sealed, carry, depositors_of, stack_up
+from bench.load import Sealed, carry, depositors_of, stack_up, tokens_of_bodies
 from bench.table import Bar, Table
-from ops.sample import make_bodies
 from ops.stack import Stack
 
 BODIES = 10
@@ -33,7 +32,7 @@ def run() -> Table:
 
 async def _measure(stack: Stack) -> tuple[list[float], list[float]]:
     sealed = Sealed(stack)
-    tokens = make_bodies(stack.database.url("pli"), BODIES)
+    tokens = tokens_of_bodies(stack, BODIES)
     async with depositors_of(stack, tokens) as depositors:
         await carry(depositors, sealed, 0, FEW, CONCURRENCY)
         _, ids = await carry(depositors, sealed, FEW, MEASURED, AT_A_TIME)

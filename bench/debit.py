@@ -8,7 +8,8 @@ import subprocess
 import sys
 from statistics import median
 
-from bench.load import STEPS, Sealed, bare, carry, depositors_of, settings_of, stack_up
+from bench.bare import STEPS
+from bench.load import Sealed, bare, carry, depositors_of, settings_of, stack_up
 from bench.table import Bar, Table
 from ops import temporal
 from ops.stack import ROOT, Stack
@@ -22,7 +23,7 @@ def run() -> Table:
     """Carry and compare, in pairs."""
     with stack_up(PLI_COLLECT_EVERY="1") as stack:
         environment = {**os.environ, **stack.settings(), "PYTHONPATH": str(ROOT)}
-        other = subprocess.Popen([sys.executable, "-m", "bench.load"], env=environment)
+        other = subprocess.Popen([sys.executable, "-m", "bench.bare_worker"], env=environment)
         try:
             pairs = asyncio.run(_pairs(stack))
         finally:

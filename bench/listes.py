@@ -20,6 +20,7 @@ from api.app import create_app
 from api.auth import cookie_name
 from api.services import ApiSettings, Services
 from archive.s3 import S3Store
+from bench.load import sirens
 from bench.table import Bar, Table
 from ops.postgres import Place, ensure_database, running
 from registry import accounts
@@ -81,10 +82,10 @@ def _filled(place: Place, name: str, rows: int) -> tuple[Register, str]:
     with register.session(Platform("bench")) as session:
         bodies = [
             accounts.add_collectivite(
-                session, now, siren=f"2199{n:05}", nom=f"Commune {n}", departement="999",
-                arrondissement="1", nature="31", email="mairie@example.fr",
+                session, now, siren=siren, nom=f"Commune {siren}", departement="999",
+                arrondissement="1", nature="31", email="mairie@commune.test",
             )
-            for n in range(BODIES)
+            for siren in sirens(BODIES)
         ]  # fmt: skip
         person = accounts.add_user(
             session, now, email="a@example.fr", nom="A", password="correct horse battery"

@@ -9,43 +9,22 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
 import httpx2
 import psycopg
-from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from ops import temporal
+from bench.bare import BARE_QUEUE
 from ops.settings import Settings, load_settings
 from ops.stack import Ports, Stack
-from ops.worker import PASSED_THROUGH
+from registry import accounts
+from registry.door import Platform, Register
+from schemas.identifiers import luhn
 from tests.samples.actes import pdf
-
-BARE_QUEUE = "bare"
-STEPS = 8
-
-
-@activity.defn
-def nothing() -> None:
-    """An activity that does nothing."""
-
-
-@workflow.defn(name="Bare")
-class Bare:
-    """A workflow of as many empty activities as the comparison asks for."""
-
-    @workflow.run
-    async def run(self) -> None:
-        """Ask for nothing, several times."""
-        for _ in range(STEPS):
-            await workflow.execute_activity(nothing, start_to_close_timeout=timedelta(minutes=1))
 
 
 @contextmanager
@@ -179,24 +158,6 @@ async def bare(client: Client, count: int, concurrency: int) -> float:
     return time.monotonic() - began
 
 
-async def serve_bare(settings: Settings) -> None:
-    """A worker for the bare workflow with the settings of ours, until it is cancelled."""
-    with ThreadPoolExecutor(settings.worker_slots) as threads:
-        client = await temporal.connect(settings)
-        worker = Worker(
-            client,
-            task_queue=BARE_QUEUE,
-            workflows=[Bare],
-            activities=[nothing],
-            activity_executor=threads,
-            max_concurrent_activities=settings.worker_slots,
-            workflow_runner=SandboxedWorkflowRunner(
-                restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH, "bench")
-            ),
-        )
-        await worker.run()
-
-
 @asynccontextmanager
 async def depositors_of(stack: Stack, tokens: list[str]) -> AsyncIterator[list[Depositor]]:
     """One piece of business software a token."""
@@ -205,5 +166,40 @@ async def depositors_of(stack: Stack, tokens: list[str]) -> AsyncIterator[list[D
         yield [Depositor(http, token) for token in tokens]
 
 
-if __name__ == "__main__":
-    asyncio.run(serve_bare(load_settings()))
+def tokens_of_bodies(stack: Stack, count: int) -> list[str]:
+    """The tokens of `count` more bodies."""
+    register = Register(stack.database.url("pli"), pool_size=1)
+    now = datetime.now(UTC)
+    try:
+        with register.session(Platform("bench")) as session:
+            person = accounts.add_user(
+                session, now, email="bench@pli.test", nom="Bench", password=uuid.uuid4().hex
+            )
+            return [
+                accounts.create_token(
+                    session,
+                    now,
+                    collectivite_id=accounts.add_collectivite(
+                        session,
+                        now,
+                        siren=siren,
+                        nom=f"Commune {siren}",
+                        departement="999",
+                        arrondissement="1",
+                        nature="31",
+                        email="mairie@commune.test",
+                    ),
+                    label="Bench",
+                    rights=("actes:deposer", "actes:lire"),
+                    responsible_user_id=person,
+                ).secret
+                for siren in sirens(count)
+            ]
+    finally:
+        register.close()
+
+
+def sirens(count: int) -> list[str]:
+    """Numbers of bodies that nobody bears, with a right key (Luhn)."""
+    stems = (f"2199{n:04}" for n in range(1000, 1000 + count))
+    return [next(stem + str(key) for key in range(10) if luhn(stem + str(key))) for stem in stems]

@@ -57,8 +57,8 @@ def _upload(page: str, token: str, size: int) -> None:
         "type_piece": "99_DE",
     }
     head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="acte"\r\nContent-Type: application/json\r\n\r\n'
-        f"{json.dumps(acte)}\r\n--{boundary}\r\n"
+        f'--{boundary}\r\nContent-Disposition: form-data; name="acte"\r\n'
+        f"Content-Type: application/json\r\n\r\n{json.dumps(acte)}\r\n--{boundary}\r\n"
         'Content-Disposition: form-data; name="document"; filename="grand.pdf"\r\n'
         "Content-Type: application/pdf\r\n\r\n"
     ).encode()

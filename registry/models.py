@@ -262,7 +262,8 @@ class Enveloppe(OfBody, Base):
     recherche: Mapped[Any] = mapped_column(
         TSVECTOR,
         Computed(
-            "to_tsvector('french'::regconfig, coalesce(numero,'') || ' ' || objet || ' ' || coalesce(id_acte,''))",
+            "to_tsvector('french'::regconfig,"
+            " coalesce(numero,'') || ' ' || objet || ' ' || coalesce(id_acte,''))",
             persisted=True,
         ),
     )

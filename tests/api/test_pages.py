@@ -278,7 +278,14 @@ def test_dates_inside_sentences_are_french() -> None:
 
 
 def test_a_ministry_s_anomaly_is_told_with_its_code_and_a_remedy() -> None:
-    told = tell({"nature": "002", "detail": "ODT-VERIF-01"}, "fr")
+    told = tell(
+        {
+            "code": "anomalie_ministere",
+            "place": "1-3",
+            "params": {"transaction": "1-3", "nature": "002", "detail": "ODT-VERIF-01"},
+        },
+        "fr",
+    )
     assert "ODT-VERIF-01" in told.sentence
     assert told.remedy
 

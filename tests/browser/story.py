@@ -276,7 +276,8 @@ def _refuse(story: Story, session: Session, row: Enveloppe, at: datetime) -> Non
 
 
 def _anomalie(story: Story, session: Session, row: Enveloppe, at: datetime) -> None:
-    row.refus = [{"nature": "002", "detail": "ODT-VERIF-01 : date de classification périmée"}]
+    words = {"transaction": "1-3", "nature": "002", "detail": "ODT-VERIF-01 : date de classification périmée"}
+    row.refus = [{"code": "anomalie_ministere", "place": "1-3", "params": words}]
     flow.move(
         session, row, Etat.ANOMALIE, "anomalie", "Ministère", at,
         params={"transaction": "1-3", "nature": "002", "detail": "ODT-VERIF-01"},
