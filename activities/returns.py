@@ -234,7 +234,7 @@ class Returns:
 def _cancel_act(session: Session, cancellation: Enveloppe, date: str, file_id: str) -> None:
     assert cancellation.acte_id is not None
     act = flow.locked(session, cancellation.acte_id)
-    if act.etat == Etat.SCELLE:
+    if act.etat in (Etat.ACQUITTE, Etat.SCELLE):
         flow.move(
             session, act, Etat.ANNULE, "annule", flow.MINISTRY, now(), params={"date": date}, file_id=file_id
         )

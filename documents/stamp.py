@@ -21,7 +21,9 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from documents.errors import DocumentError
 from documents.typesetting import printable, typeset_part
+from schemas.content import limit_pdf_reader
 
+limit_pdf_reader()
 WIDTH = 200.0
 HEIGHT = 54.0
 """Size of the stamp, in points; the same as the page of `tampon.typ`."""
@@ -50,8 +52,8 @@ class Stamp:
 def stamp_pdf(pdf: bytes, stamp: Stamp) -> bytes:
     """A copy of `pdf` with `stamp` at the top left of every page, as the reader sees it.
 
-    Raises `DocumentError`: ``pdf_illisible`` (damaged structure), ``pdf_chiffre`` (encrypted),
-    ``pdf_sans_page``.
+    Raises `DocumentError`: ``pdf_illisible`` (damaged structure, no page), ``pdf_chiffre``
+    (encrypted).
     """
     drawing = typeset_part("tampon.typ", {"lignes": _lines(stamp)})
     try:
@@ -113,8 +115,6 @@ def _lines(stamp: Stamp) -> list[dict[str, str]]:
 def _check_open(document: pikepdf.Pdf) -> None:
     if document.is_encrypted:
         raise DocumentError("pdf_chiffre")
-    if not document.pages:
-        raise DocumentError("pdf_sans_page")
 
 
 def _is_signed(pdf: bytes, document: pikepdf.Pdf) -> bool:

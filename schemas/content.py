@@ -61,16 +61,23 @@ _ZIP_COMMENT = 0xFFFF
 _PDF_END = re.compile(rb"%%EOF[\s\0]*\Z")
 _MAX_CHUNKS = 100_000
 _MAX_UNPACKED = 128 * 2**20
-pikepdf.settings.set_qpdf_limits(
-    flate_max_memory=_MAX_UNPACKED,
-    run_length_max_memory=_MAX_UNPACKED,
-    png_max_memory=_MAX_UNPACKED,
-    tiff_max_memory=_MAX_UNPACKED,
-    doc_max_warnings=1000,
-)
 _SOS, _EOI = 0xDA, 0xD9
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def limit_pdf_reader() -> None:
+    """Bound what qpdf unpacks, for the whole process: whoever opens a PDF from outside calls it first."""
+    pikepdf.settings.set_qpdf_limits(
+        flate_max_memory=_MAX_UNPACKED,
+        run_length_max_memory=_MAX_UNPACKED,
+        png_max_memory=_MAX_UNPACKED,
+        tiff_max_memory=_MAX_UNPACKED,
+        doc_max_warnings=1000,
+    )
+
+
+limit_pdf_reader()
 
 
 def identify(head: bytes, tail: bytes, *, place: str) -> str:

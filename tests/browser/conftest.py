@@ -98,9 +98,10 @@ def site(
         register.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One Chromium for the session."""
+    """One Chromium for the folder: while it is there its event loop runs in the main thread, which no other
+    test could bear."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=str(CHROMIUM), args=["--no-sandbox", "--lang=fr-FR"]

@@ -20,7 +20,7 @@ PAGES = {
     **{f"acte-{name}": (f"/actes/{{{name}}}", CLERK) for name in (*ACTS, "annulation")},
     "corriger": ("/actes/nouveau?corrige={anomalie}", CLERK),
     "decision": ("/actes/{a_decider}/decision", CLERK),
-    "retrait": ("/actes/{pret}/retrait", CLERK),
+    "retrait": ("/actes/{depose}/retrait", CLERK),
     "annuler": ("/actes/{scelle}/annulation", CLERK),
     "archives": ("/archives", ARCHIVIST),
     "quarantaine": ("/quarantaine", ADMIN),

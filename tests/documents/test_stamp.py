@@ -152,7 +152,7 @@ def test_an_act_that_announces_signatures_is_never_rewritten() -> None:
         (b"%PDF-1.7\nrien", "pdf_illisible"),
         (b"<html></html>", "pdf_illisible"),
         (truncated_pdf(), "pdf_illisible"),
-        (pageless_pdf(), "pdf_sans_page"),
+        (pageless_pdf(), "pdf_illisible"),
         (encrypted_pdf(), "pdf_chiffre"),
         (encrypted_pdf("secret"), "pdf_chiffre"),
         (plain_pdf(box=(0, 0, 0, 0)), "pdf_illisible"),

@@ -148,8 +148,6 @@ def test_asking_for_the_classification_loads_it(platform: Platform) -> None:
     answer = platform.software.post("/v1/classifications/demande")
     assert answer.status_code == 202, answer.text
     asked = answer.json()["id"]
-    with platform.register() as rows:
-        wait_until(
-            lambda: rows("select count(*) from enveloppe where id = %s and etat = 'scelle'", asked) == 1
-        )
-        assert rows("select count(*) from classification") >= 1
+    sealed = "select count(*) from enveloppe where id = %s and etat = 'scelle'"
+    wait_until(lambda: platform.count(sealed, asked) == 1)
+    assert platform.count("select count(*) from classification") >= 1
