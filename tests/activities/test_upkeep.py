@@ -46,7 +46,7 @@ async def test_an_accepted_envelope_without_workflow_is_started(world: World) ->
 
 
 @pytest.mark.parametrize(
-    "age, removed", [(UNFINISHED_AFTER + timedelta(minutes=1), 1), (timedelta(minutes=1), 0)]
+    ("age", "removed"), [(UNFINISHED_AFTER + timedelta(minutes=1), 1), (timedelta(minutes=1), 0)]
 )
 async def test_objects_of_a_deposit_that_never_ended_are_removed(
     world: World, age: timedelta, removed: int
