@@ -10,7 +10,7 @@ from temporalio import activity
 
 from activities import contracts
 from activities.alive import kept_alive
-from activities.common import PARIS, PIECE_ROLES, acte_of, emetteur_of, in_norm_order, now, ref_of
+from activities.common import PARIS, acte_of, emetteur_of, now, ref_of
 from activities.contracts import Checked, EnvelopeRef
 from archive.store import ObjectStore
 from gateways.antivirus import Scanner, Verdict
@@ -39,7 +39,7 @@ class Checking:
             envelope = flow.locked(session, ref.enveloppe_id)
             if envelope.etat != Etat.DEPOSE:
                 return Checked(accepted=envelope.etat != Etat.REFUSE)
-            files = in_norm_order(flow.files_of(session, ref.enveloppe_id, *PIECE_ROLES))
+            files = flow.pieces_of(session, ref.enveloppe_id)
             findings: list[Finding] = []
             if envelope.transaction == "1-1":
                 context = Context(

@@ -16,8 +16,6 @@ from schemas.actes.model import Acte, Emetteur, Piece
 from schemas.identifiers import new_id
 
 PARIS = ZoneInfo("Europe/Paris")
-PIECE_ROLES = ("document", "annexe")
-"""What a depositor gave; in the order of the norm's names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +74,11 @@ def piece_of(file: StoredFile) -> Piece:
     return Piece(nom=file.nom, media_type=file.media_type, size=file.size, code_pj=file.code_pj or "")
 
 
-def in_norm_order(files: Sequence[StoredFile]) -> list[StoredFile]:
-    """The main document, then the annexes in their order (§1.3)."""
-    return sorted(files, key=lambda file: file.position)
-
-
-def acte_of(envelope: Enveloppe, files: Sequence[StoredFile]) -> Acte:
-    """The act that an envelope of transaction 1-1 carries."""
+def acte_of(envelope: Enveloppe, pieces: Sequence[StoredFile]) -> Acte:
+    """The act that an envelope of transaction 1-1 carries; `pieces` in the norm's order."""
     assert envelope.date_decision is not None
     assert envelope.classification_date is not None
-    document, *annexes = in_norm_order(files)
+    document, *annexes = pieces
     return Acte(
         numero=envelope.numero or "",
         date_decision=envelope.date_decision,

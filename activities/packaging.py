@@ -16,13 +16,11 @@ from activities import contracts
 from activities.alive import kept_alive
 from activities.common import (
     PARIS,
-    PIECE_ROLES,
     ActesSettings,
     acte_of,
     emetteur_of,
     file_ref,
     fresh_id,
-    in_norm_order,
     now,
     object_key,
     ref_of,
@@ -65,7 +63,7 @@ class Packaging:
             envelope = flow.locked(session, ref.enveloppe_id)
             if envelope.etat != Etat.DEPOSE:
                 return Checked(accepted=envelope.etat != Etat.REFUSE)
-            files = in_norm_order(flow.files_of(session, ref.enveloppe_id, *PIECE_ROLES))
+            files = flow.pieces_of(session, ref.enveloppe_id)
             jour = envelope.jour or now().astimezone(PARIS).date()
             # Everything that can refuse is tried before a rank is taken, so that no rank is lost.
             trial = self._build(session, envelope, files, jour, rang=9999)
@@ -94,7 +92,7 @@ class Packaging:
             )
             flow.add_files(session, envelope.id, envelope.collectivite_id, [archive])
             for file, name in zip(
-                flow.files_of(session, ref.enveloppe_id, *PIECE_ROLES), package.piece_names, strict=True
+                flow.pieces_of(session, ref.enveloppe_id), package.piece_names, strict=True
             ):
                 file.nom_norme = name
             flow.move(

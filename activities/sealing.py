@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities import contracts
 from activities.alive import kept_alive
-from activities.common import PARIS, PIECE_ROLES, file_ref, fresh_id, in_norm_order, now, object_key, ref_of
+from activities.common import PARIS, file_ref, fresh_id, now, object_key, ref_of
 from activities.contracts import EnvelopeRef
 from archive.record import RecordFile, SealedManifest, seal_record
 from archive.store import ObjectStore
@@ -71,8 +71,10 @@ class Sealing:
             retour = next(file for file in files if file.role == "retour")
             xml = self._store.read(ref_of(retour), RETURN_LIMIT)
             answer = PieceJointe(retour.nom, xml, "Accusé de réception du ministère (ARActe)")
-            slip = _bordereau(session, envelope, files, answer)
-        pieces = in_norm_order([file for file in files if file.role in PIECE_ROLES])
+            pieces = flow.pieces_of(session, ref.enveloppe_id)
+            slip = _bordereau(
+                session, envelope, [*pieces, *(f for f in files if f.role == "archive")], answer
+            )
         stamped, failures = self._stamp_all(ref, envelope, pieces)
         bordereau = self._keep(ref, "bordereau", 0, "bordereau.pdf", render_bordereau(slip))
         with self._register.session(scope) as session:
@@ -149,13 +151,20 @@ class Sealing:
                 return _act_of_cancellation(session, envelope)
             files = flow.files_of(session, ref.enveloppe_id)
             texts = record_texts(session, envelope, files)
+            placed = [RecordFile(record_path(file), ref_of(file)) for file in files]
+            cancellation = flow.cancellation_of(session, envelope.id)
+            if cancellation is not None:
+                placed += [
+                    RecordFile(f"annulation/{record_path(file)}", ref_of(file))
+                    for file in flow.files_of(session, cancellation.id, "archive", "retour", "retour_mail")
+                ]
         sealed_at = now()
         sealed = seal_record(
             self._store,
             self._seal_key,
             # A prefix of each attempt's own: two that overlap must not write into each other's record.
             prefix=object_key(ref, f"scelle-{version}.{activity.info().attempt}"),
-            files=[RecordFile(record_path(file), ref_of(file)) for file in files],
+            files=placed,
             texts=texts,
             sealed_at=sealed_at,
         )
@@ -300,9 +309,7 @@ def _bordereau(
         envoye=envelope.date_transmission,
         recu=envelope.date_ar,
         etabli=now(),
-        fichiers=tuple(
-            _fichier(file) for file in in_norm_order(files) if file.role in (*PIECE_ROLES, "archive")
-        ),
+        fichiers=tuple(_fichier(file) for file in files),
         etapes=tuple(
             Etape(event_sentence(event.code, event.params), event.actor, event.at)
             for event in flow.timeline_of(session, envelope.id)

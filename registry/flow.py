@@ -36,6 +36,9 @@ from schemas.states import AWAITING_STATE, FAMILLE, NUMBER_FREED, TERMINAL, Etat
 PLI = "Pli"
 MINISTRY = "Ministère"
 
+PIECE_ROLES = ("document", "annexe")
+"""Roles of what a depositor gives."""
+
 TURN: dict[Etat, str] = {
     Etat.DEPOSE: "pli",
     Etat.PRET: "pli",
@@ -231,6 +234,28 @@ def files_of(session: Session, enveloppe_id: str, *roles: str) -> list[StoredFil
     if roles:
         query = query.where(StoredFile.role.in_(roles))
     return list(session.scalars(query.order_by(StoredFile.role, StoredFile.position)))
+
+
+def pieces_of(session: Session, enveloppe_id: str) -> list[StoredFile]:
+    """What a depositor gave, in the order of the norm's names (§1.3): the main document, then the annexes."""
+    return list(
+        session.scalars(
+            select(StoredFile)
+            .where(StoredFile.enveloppe_id == enveloppe_id, StoredFile.role.in_(PIECE_ROLES))
+            .order_by(StoredFile.position)
+        )
+    )
+
+
+def cancellation_of(session: Session, acte_id: str) -> Enveloppe | None:
+    """The acknowledged cancellation (6-1) of an act."""
+    return session.scalar(
+        select(Enveloppe).where(
+            Enveloppe.acte_id == acte_id,
+            Enveloppe.transaction == "6-1",
+            Enveloppe.etat.in_((Etat.ACQUITTE, Etat.SCELLE)),
+        )
+    )
 
 
 def timeline_of(session: Session, enveloppe_id: str) -> list[TimelineEvent]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,7 @@ from registry.models import ReturnMail, SealedRecord, TransmissionWindow
 from schemas.actes import answers
 from schemas.actes.classification import national
 from tests.activities.world import World
+from tests.samples.actes import pdf
 
 SOON = datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -81,6 +83,27 @@ def test_an_act_ends_in_a_record_that_proves_itself(world: World, returns: Retur
     (record,) = sealed(world, ref)
     report = verify_pack(io.BytesIO(pack(world, record)), expected_fingerprint=world.seal_key.fingerprint)
     assert report.verdict is PackVerdict.GENUINE, report
+
+
+def test_each_piece_of_the_record_is_the_one_that_was_sent_under_its_name(
+    world: World, returns: Returns
+) -> None:
+    ref = world.sent(document=pdf(text="Acte"), annexe=pdf(pages=2, text="Annexe"))
+    returns.take(world.ar(ref))
+    world.run(world.sealing.certify, ref)
+    world.run(world.sealing.seal, ref)
+    ((_, sent),) = world.wire.received
+    with tarfile.open(fileobj=io.BytesIO(sent)) as archive:
+        left = {m.name: archive.extractfile(m).read() for m in archive if m.name.endswith(".pdf")}  # type: ignore[union-attr]
+    with zipfile.ZipFile(io.BytesIO(pack(world, sealed(world, ref)[0]))) as record:
+        kept = {
+            name.removeprefix("pieces/"): record.read(name)
+            for name in record.namelist()
+            if name.startswith("pieces/")
+        }
+    assert kept == left
+    assert len(kept) == 2
+    assert [file.position for file in world.files(ref, "tamponne")] == [1, 2]
 
 
 def test_what_leaves_is_the_norms_archive(world: World) -> None:
@@ -319,7 +342,9 @@ def test_a_cancelled_act_is_sealed_again(world: World, returns: Returns) -> None
     assert world.row(act).etat == "annule"
     assert world.row(cancel).etat == "scelle"
     assert [record.version for record in sealed(world, act)] == [1, 2]
-    assert b"annule" in pack(world, sealed(world, act)[1])
+    second = pack(world, sealed(world, act)[1])
+    assert b"annulation/retour/0-ar-6-2.xml" in second
+    assert xml in second
 
 
 def test_a_new_classification_is_loaded_for_its_authority(world: World, returns: Returns) -> None:

@@ -85,8 +85,10 @@ class World:
     def run(self, step: Callable[..., R], *args: Any) -> R:
         return ActivityEnvironment().run(step, *args)
 
-    def deposit(self, document: bytes | None = None, **changes: object) -> EnvelopeRef:
-        """An act with a stored document, as a door leaves it."""
+    def deposit(
+        self, document: bytes | None = None, annexe: bytes | None = None, **changes: object
+    ) -> EnvelopeRef:
+        """An act with a stored document (and an annex), as a door leaves it."""
         data = document or pdf()
         plain = new_acte(self.body, **changes)  # type: ignore[arg-type]
         if not plain.files:
@@ -100,11 +102,23 @@ class World:
             flow.FileRef(ref.bucket, ref.key, ref.sha256, ref.sha512, ref.size), code_pj=file.code_pj,
         )  # fmt: skip
         new = flow.NewEnveloppe(
-            **{name: getattr(plain, name) for name in plain.__slots__ if name != "files"}, files=(stored,)
+            **{name: getattr(plain, name) for name in plain.__slots__ if name != "files"},
+            files=(stored, *self._annexes(plain.id, annexe)),
         )
         with self.register.session(OneBody(self.body)) as session:
             flow.accept(session, new, now=NOW, echeance=LATER)
         return EnvelopeRef(new.id, self.body)
+
+    def _annexes(self, enveloppe_id: str, data: bytes | None) -> list[flow.NewFile]:
+        if data is None:
+            return []
+        ref = self.store.put_bytes(f"{self.body}/{enveloppe_id}/annexe", data)
+        return [
+            flow.NewFile(
+                f"{enveloppe_id}_annexe", "annexe", 2, "annexe.pdf", "application/pdf",
+                flow.FileRef(ref.bucket, ref.key, ref.sha256, ref.sha512, ref.size), code_pj="99_DE",
+            )
+        ]  # fmt: skip
 
     def packaged(self, **changes: object) -> EnvelopeRef:
         ref = self.deposit(**changes)
