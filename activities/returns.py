@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from email import message_from_bytes, policy
+from datetime import timedelta
+from email import policy
+from email.parser import BytesHeaderParser
 
 from sqlalchemy.orm import Session
 from temporalio import activity
@@ -19,14 +21,15 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities import contracts
 from activities.alive import kept_alive
-from activities.common import ActesSettings, file_ref, fresh_id, now
+from activities.common import PARIS, ActesSettings, file_ref, fresh_id, now
 from activities.contracts import Collected, ReturnArrived
 from archive.store import ObjectStore, Ref
 from gateways.mailbox import Mailbox
 from registry import flow, reference
 from registry.door import Platform, Register
 from registry.models import Enveloppe, ReturnMail
-from schemas.actes.naming import parse_file_name
+from schemas.actes.classification import parse_classification
+from schemas.actes.naming import parse_file_name, parse_id_acte
 from schemas.actes.returns import ReturnMessage, parse_return
 from schemas.findings import Refused
 from schemas.states import AWAITING_STATE, Etat
@@ -109,6 +112,9 @@ class Returns:
         mail = self._store.put_bytes(f"retours/{digest}.eml", raw)
         try:
             message = parse_return(raw)
+            if message.transaction == "7-2":
+                # Before it is matched: one that cannot be loaded belongs in quarantine, not in the inbox.
+                parse_classification(message.xml)
         except Refused as refused:
             reason = QUARANTINE_REASONS.get(refused.findings[0].code, "quarantaine_illisible")
             with self._register.session(Platform("collector")) as session:
@@ -129,6 +135,17 @@ class Returns:
                         mail,
                         "quarantined",
                         reason="quarantaine_pas_parti",
+                        transaction=message.transaction,
+                    )
+                )
+                return None
+            if _contradicts(message, envelope):
+                session.add(
+                    _row(
+                        raw,
+                        mail,
+                        "quarantined",
+                        reason="quarantaine_discordant",
                         transaction=message.transaction,
                     )
                 )
@@ -266,6 +283,20 @@ def match(session: Session, message: ReturnMessage) -> Matched:
     return Matched(found, None if found else "quarantaine_sans_envoi")
 
 
+def _contradicts(message: ReturnMessage, envelope: Enveloppe) -> bool:
+    """Whether a return says of itself what can't be true of the envelope that it names: another authority,
+    or a day before the decision or after tomorrow."""
+    tomorrow = now().astimezone(PARIS).date() + timedelta(days=1)
+    days = [day for day in (message.date_reception, message.date_classification) if day is not None]
+    if any(day > tomorrow for day in days):
+        return True
+    first = envelope.date_decision
+    if first is not None and message.date_reception is not None and message.date_reception < first:
+        return True
+    named = parse_id_acte(envelope.id_acte or "")
+    return named is not None and message.destinataire not in (None, named.siren)
+
+
 def _match_refused_envelope(session: Session, message: ReturnMessage) -> str | None:
     """By the name of the refused envelope, else by that of the message inside it (§6.4)."""
     if message.faulty_envelope is not None:
@@ -293,7 +324,8 @@ def _row(
     transaction: str | None = None,
     enveloppe_id: str | None = None,
 ) -> ReturnMail:
-    subject = str(message_from_bytes(raw, policy=policy.compat32).get("Subject", ""))[:200]
+    # The header only: parts are not parsed here, however deep and wrong they are.
+    subject = str(BytesHeaderParser(policy=policy.compat32).parsebytes(raw).get("Subject", ""))[:200]
     return ReturnMail(
         id=fresh_id("ret"),
         message_sha512=mail.sha512,

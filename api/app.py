@@ -9,6 +9,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import pages, problems
 from api.auth import Provided, refuse_browser_writes
@@ -63,6 +66,48 @@ def describe_problem(code: str) -> PlainTextResponse:
     return PlainTextResponse("\n".join(lines))
 
 
+class Guard:
+    """Bounds the bodies that frameworks keep in memory, before anybody is asked who they are; answers HEAD;
+    forbids sniffing."""
+
+    STREAMED = frozenset({"/v1/actes", "/v1/actes/enveloppe", "/actes/nouveau"})
+    """Addresses whose bodies go to disk as they come, within a limit of their own (`api/uploads.py`)."""
+    MOST = problems.SMALL_BODY
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        room = self.MOST
+
+        async def bounded() -> Message:
+            nonlocal room
+            message = await receive()
+            room -= len(message.get("body", b""))
+            if room < 0:
+                raise HTTPException(413)
+            return message
+
+        head = scope["method"] == "HEAD"
+        if head:
+            # Answered as GET; the server sends the header alone (RFC 9110 §9.3.2).
+            scope = {**scope, "method": "GET"}
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+            if head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app(scope, receive if scope["path"] in self.STREAMED else bounded, guarded)
+
+
 def create_app(services: Services) -> FastAPI:
     """The application on these services. Serve it with `proxy_headers=False` (see `api/auth.py`)."""
     app = FastAPI(
@@ -76,6 +121,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
+    app.add_middleware(Guard)
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(refuse_browser_writes)])
     v1.include_router(actes.router)
     v1.include_router(others.router)

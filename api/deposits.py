@@ -113,7 +113,7 @@ class _Checked:
 def read_metadata(raw: bytes) -> ActeDepose:
     """The act's JSON; raises `Problem` (422) with a pointer for every wrong field."""
     try:
-        return ActeDepose.model_validate_json(raw)
+        return ActeDepose.model_validate_json(raw, strict=True)
     except ValidationError as error:
         raise Problem("parametre_invalide", findings=findings_of(error)) from error
 
@@ -309,7 +309,9 @@ def _media_type(upload: Upload, place: str, findings: list[Finding]) -> str:
     try:
         return identify(*upload.edges(), place=place)
     except Refused as refused:
-        findings += refused.findings
+        findings += [
+            replace(finding, params={**finding.params, "fichier": upload.nom}) for finding in refused.findings
+        ]
         return UNRECOGNISED
 
 

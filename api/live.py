@@ -38,13 +38,19 @@ class Change:
     enveloppe_id: str
 
 
+ANYTHING = Change("", "")
+"""The listener was away: whatever is watched may have changed."""
+
+
 @dataclass(eq=False, slots=True)
 class _Watcher:
     scope: Scope
     queue: asyncio.Queue[Change | None]
 
     def sees(self, change: Change) -> bool:
-        return not isinstance(self.scope, OneBody) or self.scope.collectivite_id == change.collectivite_id
+        if change is ANYTHING or not isinstance(self.scope, OneBody):
+            return True
+        return self.scope.collectivite_id == change.collectivite_id
 
 
 class Live:
@@ -54,6 +60,7 @@ class Live:
         self._url = register.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._watchers: set[_Watcher] = set()
         self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def watch(self, scope: Scope) -> AsyncIterator[asyncio.Queue[Change | None]]:
@@ -62,6 +69,9 @@ class Live:
             self._task = asyncio.create_task(self._listen(), name="live")
         watcher = _Watcher(scope, asyncio.Queue(QUEUE_SIZE))
         self._watchers.add(watcher)
+        # What the caller draws from here on can't be overtaken by a change that nobody listened for.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), RETRY_SECONDS)
         try:
             yield watcher.queue
         finally:
@@ -82,9 +92,12 @@ class Live:
             try:
                 async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
+                    self._listening.set()
+                    self._hand_out(ANYTHING)
                     async for notification in connection.notifies():
                         self._hand_out(Change(**json.loads(notification.payload)))
             except psycopg.OperationalError as error:
+                self._listening.clear()
                 log.warning("live_listener_lost", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
 

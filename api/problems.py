@@ -27,12 +27,15 @@ from starlette.routing import compile_path
 from archive.record import RecordError
 from archive.store import ObjectAltered, StoreError
 from registry.door import Conflict, NotFound
-from schemas.catalogue import Catalogue, Lang, load
+from schemas.catalogue import Catalogue, Lang, load, told
 from schemas.findings import Finding, Refused
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5
 """Seconds that a caller is asked to wait when a service does not answer."""
+
+SMALL_BODY = 1024 * 1024
+"""Bytes of a body that is kept in memory (JSON, forms without files)."""
 
 log = structlog.get_logger("api")
 
@@ -67,6 +70,12 @@ def catalogue() -> Catalogue:
 
 
 @cache
+def _reasons() -> Catalogue:
+    """Why a field's value was not understood."""
+    return load("api", "motifs.toml")
+
+
+@cache
 def findings_catalogue() -> Catalogue:
     """Why something was refused: the norm's rules, and what the flow adds to them."""
     return load("schemas").merged(load("registry", "refusals.toml"))
@@ -91,7 +100,9 @@ def describe_findings(findings: Iterable[Finding], lang: Lang) -> list[dict[str,
 def _describe(finding: Finding, lang: Lang) -> dict[str, str]:
     ours = catalogue()
     book = ours if finding.code in set(ours) else findings_catalogue()
-    params = {**finding.params, "place": finding.place}
+    params = told(finding, lang)
+    if finding.code == "champ_invalide":
+        params["motif"] = _reasons().text(finding.params["motif"], lang, **params)
     described = {
         "pointeur": finding.place,
         "code": finding.code,
@@ -152,7 +163,13 @@ def refused(error: Refused) -> Problem:
 
 def conflict(error: Conflict) -> Problem:
     """The problem for a rule of the database."""
-    return Problem(error.code, findings=(), headers=None, **error.params)
+    place = _CONFLICT_PLACES.get(error.code)
+    findings = () if place is None else (Finding(error.code, place, dict(error.params)),)
+    return Problem(error.code, findings=findings, headers=None, **error.params)
+
+
+_CONFLICT_PLACES = {"numero_deja_utilise": "/numero", "precedente_invalide": "/precedente"}
+"""Fields that a rule of the database is about."""
 
 
 def _invalid(error: RequestValidationError) -> Problem:
@@ -169,13 +186,44 @@ _PYDANTIC_CODES = {
 def finding_of(
     item: Mapping[str, Any], skip: tuple[str, ...] = ("body", "query", "path", "header")
 ) -> Finding:
-    """A pydantic error as a finding: JSON pointer, our code, pydantic's reason (never the value)."""
+    """A pydantic error as a finding: pointer, our code, a reason of `motifs.toml`; never the value."""
     place = [str(step) for step in item["loc"]]
     if place and place[0] in skip:
         place = place[1:]
     code = _PYDANTIC_CODES.get(item["type"], "champ_invalide")
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in place)
-    return Finding(code, pointer, {"motif": str(item["msg"])} if code == "champ_invalide" else {})
+    return Finding(code, pointer, _reason(item) if code == "champ_invalide" else {})
+
+
+_REASONS = (
+    ("date_", "date"),
+    ("datetime_", "date"),
+    ("int_", "entier"),
+    ("bool_", "booleen"),
+    ("string_too_long", "trop_long"),
+    ("too_long", "trop_nombreux"),
+    ("string_pattern_mismatch", "forme"),
+    ("string_", "texte"),
+    ("tuple_type", "liste"),
+    ("list_type", "liste"),
+    ("model_", "objet"),
+    ("dict_type", "objet"),
+    ("literal_error", "choix"),
+    ("enum", "choix"),
+    ("greater_than_equal", "au_moins"),
+    ("less_than_equal", "au_plus"),
+)
+"""Beginnings of pydantic's error types, each with our reason; the first that fits is told."""
+
+
+def _reason(item: Mapping[str, Any]) -> dict[str, str]:
+    motif = next((ours for theirs, ours in _REASONS if str(item["type"]).startswith(theirs)), "autre")
+    limits = {name: str(value) for name, value in (item.get("ctx") or {}).items() if name in _LIMITS}
+    return {**limits, "motif": motif}
+
+
+_LIMITS = frozenset({"max_length", "pattern", "expected", "ge", "le"})
+"""What pydantic tells of a rule, beside the value."""
 
 
 _HTTP_CODES = {404: "introuvable", 405: "methode_non_admise", 401: "authentification_requise"}
@@ -205,6 +253,8 @@ def install(app: FastAPI) -> None:
 
     def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 413:
+            return answer(request, Problem("taille_depassee", limite=str(SMALL_BODY)))
         code = _HTTP_CODES.get(error.status_code, "requete_refusee")
         headers = {"Allow": _allowed(app, request.url.path)} if error.status_code == 405 else error.headers
         return answer(request, Problem(code, headers=headers))

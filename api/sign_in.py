@@ -166,7 +166,7 @@ def check_origin(request: Request) -> None:
             raise ForgedForm
         return
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
         raise ForgedForm
 
 
@@ -180,10 +180,17 @@ def check_token(given: object, expected: str | None) -> None:
         raise ForgedForm
 
 
+async def _small_form(request: Request, max_fields: int) -> FormData:
+    # A charset of the sender's choice would be decoded by whatever codec it names; ours are UTF-8.
+    if "charset" in request.headers.get("content-type", "").lower().replace("charset=utf-8", ""):
+        raise ForgedForm
+    return await request.form(max_files=0, max_fields=max_fields)
+
+
 async def checked_form(request: Request, visitor: Reader) -> FormData:
     """The small form of a page, once it is proved to come from that page; raises `ForgedForm`."""
     check_origin(request)
-    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
+    form = await _small_form(request, MAX_FIELDS)
     check_token(form.get(CSRF_FIELD), visitor.csrf_token)
     return form
 
@@ -194,7 +201,7 @@ CheckedForm = Annotated[FormData, Depends(checked_form)]
 async def sign_in_form(request: Request) -> FormData:
     """The sign-in form, matched with the cookie that came with its page; raises `ForgedForm`."""
     check_origin(request)
-    form = await request.form(max_files=0, max_fields=20)
+    form = await _small_form(request, 20)
     check_token(form.get(CSRF_FIELD), request.cookies.get(form_cookie_name(services_of(request))))
     return form
 
@@ -202,7 +209,7 @@ async def sign_in_form(request: Request) -> FormData:
 def field(form: FormData, name: str, limit: int = 2000) -> str:
     """A text field of a form, trimmed and cut at `limit` characters; empty where it is missing."""
     value = form.get(name)
-    return value.strip()[:limit] if isinstance(value, str) else ""
+    return value.replace("\0", "").strip()[:limit] if isinstance(value, str) else ""
 
 
 def safe_next(target: str | None) -> str:
@@ -217,6 +224,17 @@ def safe_next(target: str | None) -> str:
 def new_form_token() -> str:
     """A token for a form that is shown before there is a session."""
     return secrets.token_urlsafe(32)
+
+
+def address_of(request: Request) -> str:
+    """Where a browser calls from: the connection's other end, or what a trusted proxy says of it
+    (the last address of `X-Forwarded-For` that is not a trusted proxy itself)."""
+    peer = request.client.host if request.client is not None else "unix"
+    trusted = services_of(request).settings.trusted_proxies
+    if peer not in trusted:
+        return peer
+    said = [part.strip() for part in request.headers.get("x-forwarded-for", "").split(",")]
+    return next((part for part in reversed(said) if part and part not in trusted), peer)
 
 
 class Attempts:
@@ -243,3 +261,9 @@ class Attempts:
             if len(self._seen) > REMEMBERED_ADDRESSES:
                 self._seen.pop(next(iter(self._seen)))
             return free
+
+    def give_back(self, address: str) -> None:
+        """The attempt succeeded: only failures use the window up."""
+        with self._lock:
+            if seen := self._seen.get(address):
+                seen.pop()

@@ -6,7 +6,7 @@ it shows; the answer closes the connection, so that the caller stops sending (`a
 
 from __future__ import annotations
 
-import binascii
+import asyncio
 import hashlib
 import hmac
 from base64 import b64decode
@@ -37,6 +37,8 @@ MAX_NAME = 200
 """Characters of a file's name."""
 OVERHEAD = MAX_PARTS * 1024
 """Bytes that boundaries and headers may take around the files before a declared length is refused unread."""
+IDLE_SECONDS = 60
+"""A caller who sends nothing for so long has gone; a slow line sends something."""
 CHUNK = 64 * 1024
 EDGE = 4096
 """Bytes of the head and tail by which a format is recognised."""
@@ -146,7 +148,15 @@ def spool_file(path: Path, nom: str, source: BinaryIO) -> Upload:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Problem("televersement_interrompu") from None
         if chunk:
             yield chunk
 
@@ -341,7 +351,7 @@ class _Digests:
                 raise Problem("empreinte_illisible")
             try:
                 digest = b64decode(value[1:-1], validate=True)
-            except binascii.Error:
+            except ValueError:
                 raise Problem("empreinte_illisible") from None
             if name.lower() in self._KNOWN:
                 self._expected.append((self._KNOWN[name.lower()](), digest))

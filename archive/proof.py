@@ -20,6 +20,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 from archive.record import (
     CERTIFICATE,
     INVENTORY,
@@ -172,6 +175,8 @@ class PackVerdict(StrEnum):
 
     GENUINE = "authentique"
     TO_COMPARE = "a_comparer"
+    OTHER_CERTIFICATE = "autre_certificat"
+    """Every byte is as it was sealed, but another certificate than the expected one sealed it."""
     REFUSED = "refuse"
 
 
@@ -228,7 +233,14 @@ class PackReport:
             return PackVerdict.GENUINE
         if statuses == {CheckStatus.PROVED, CheckStatus.TO_COMPARE}:
             return PackVerdict.TO_COMPARE
+        if {check.code for check in self.checks if check.status is not CheckStatus.PROVED} == {_CHECKS[-1]}:
+            return PackVerdict.OTHER_CERTIFICATE
         return PackVerdict.REFUSED
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against the pack."""
+        return self.verdict in (PackVerdict.GENUINE, PackVerdict.TO_COMPARE)
 
     @property
     def intact(self) -> bool:
@@ -439,7 +451,16 @@ def _check_seal(seal: SealVerdict) -> _Finding:
         return CheckStatus.FALSE, [Detail("sceau_sans_certificat")]
     if not seal.genuine:
         return CheckStatus.FALSE, [Detail("sceau_faux")]
-    return CheckStatus.PROVED, [Detail("sceau_par", (("sujet", seal.subject),))]
+    return CheckStatus.PROVED, [Detail("sceau_par", (("sujet", _common_name(seal.subject)),))]
+
+
+def _common_name(subject: str) -> str:
+    """The common name in a subject (RFC 4514), without its escapes; the whole subject where it has none."""
+    try:
+        names = x509.Name.from_rfc4514_string(subject).get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (ValueError, TypeError):  # a stranger's certificate may hold any name
+        return subject
+    return str(names[0].value) if names else subject
 
 
 def _check_date(seal: SealVerdict, sealed_at: datetime | None) -> _Finding:

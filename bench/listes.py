@@ -44,8 +44,8 @@ PAGES = {
 
 FILL = """
 insert into enveloppe (id, collectivite_id, transaction, etat, famille, numero, numero_retenu, nature,
-    date_decision, objet, matiere, deposited_by, responsible_user_id, awaits, echeance, date_ar, created_at,
-    updated_at)
+    date_decision, objet, texte_recherche, matiere, deposited_by, responsible_user_id, awaits, echeance,
+    date_ar, created_at, updated_at)
 select 'acte_' || overlay(overlay(lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0')
            placing '-' from 9 for 0) placing '' from 1 for 0)
        || '-7' || lpad(to_hex(n %% 4096), 3, '0') || '-8000-' || lpad(to_hex(n), 12, '0'),
@@ -55,6 +55,8 @@ select 'acte_' || overlay(overlay(lpad(to_hex((extract(epoch from at) * 1000)::b
     case when n %% 50 = 0 then 'anomalie' when n %% 97 = 0 then 'en_cours' else 'termine' end,
     'N' || n, n %% 50 <> 0, (1 + n %% 6)::text, at::date,
     case when n %% (:rows / 10) = 3 then 'Réfection de la passerelle ' else 'Tarifs municipaux ' end || n,
+    'n' || n || ' ' ||
+    case when n %% (:rows / 10) = 3 then 'refection de la passerelle ' else 'tarifs municipaux ' end || n,
     '7.10', 'Logiciel', :person, 'personne',
     case when n %% 50 <> 0 and n %% 97 = 0 then now() end,
     at::date + 1, at, at

@@ -175,25 +175,31 @@ def tokens_of_bodies(stack: Stack, count: int) -> list[str]:
             person = accounts.add_user(
                 session, now, email="bench@pli.test", nom="Bench", password=uuid.uuid4().hex
             )
+            bodies = [
+                accounts.add_collectivite(
+                    session,
+                    now,
+                    siren=siren,
+                    nom=f"Commune {siren}",
+                    departement="999",
+                    arrondissement="1",
+                    nature="31",
+                    email="mairie@commune.test",
+                )
+                for siren in sirens(count)
+            ]
+            for body in bodies:
+                accounts.grant(session, person, "agent", body)
             return [
                 accounts.create_token(
                     session,
                     now,
-                    collectivite_id=accounts.add_collectivite(
-                        session,
-                        now,
-                        siren=siren,
-                        nom=f"Commune {siren}",
-                        departement="999",
-                        arrondissement="1",
-                        nature="31",
-                        email="mairie@commune.test",
-                    ),
+                    collectivite_id=body,
                     label="Bench",
                     rights=("actes:deposer", "actes:lire"),
                     responsible_user_id=person,
                 ).secret
-                for siren in sirens(count)
+                for body in bodies
             ]
     finally:
         register.close()

@@ -131,6 +131,7 @@ def _values(b: Bordereau) -> dict[str, Any]:
         "faits": [{"libelle": name, "valeur": flowing(value)} for name, value in _facts(b)],
         "fichiers": [_file(f) for f in b.fichiers],
         "etapes": [_step(e) for e in b.etapes],
+        "preuves": any(e.preuve for e in b.etapes),
         "note": _note(b),
         "pied": flowing(f"{b.collectivite}, acte {b.numero}, enveloppe {b.enveloppe_id}"),
         "jointes": [
@@ -151,7 +152,7 @@ def _dates(b: Bordereau) -> list[dict[str, str]]:
 
 
 def _facts(b: Bordereau) -> list[tuple[str, str]]:
-    return [
+    facts = [
         ("Numéro de l’acte", b.numero),
         ("Transaction", _TRANSACTIONS.get(b.transaction, b.transaction)),
         ("Date de la décision", _day(b.date_decision)),
@@ -159,9 +160,10 @@ def _facts(b: Bordereau) -> list[tuple[str, str]]:
         ("Matière", f"{b.matiere_code} {b.matiere}"),
         ("Complément sur papier", "Oui" if b.document_papier else "Non"),
         ("Déposé par", b.deposant),
-        ("Adresse d’archivage", b.url_archivage or "Non définie"),
-        ("Notification", ", ".join(b.notifications) or "Non notifiée"),
+        ("Adresse d’archivage", b.url_archivage),
+        ("Notification", ", ".join(b.notifications)),
     ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _file(f: Fichier) -> dict[str, str]:

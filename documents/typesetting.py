@@ -20,7 +20,10 @@ from documents.errors import DocumentError
 
 _ROOM = Path(__file__).parent
 _FONTS = _ROOM / "fonts"
-_UNBROKEN = re.compile(r"[^\s-]{30,}")
+_LONG = 30
+"""Characters that fit into every column."""
+_UNBROKEN = re.compile(rf"[^\s-]{{{_LONG},}}")
+_SEPARATED = re.compile(r"[^_./:@]*[_./:@]+|[^_./:@]+")
 _BREAK = "\u200b"
 
 
@@ -71,8 +74,14 @@ def printable(text: str) -> str:
 
 
 def flowing(text: str) -> str:
-    """`text`, `printable`, that may break anywhere in a long run, which would leave the page otherwise."""
-    return _UNBROKEN.sub(lambda run: _BREAK.join(run[0]), printable(text))
+    """`text`, `printable`, that may break in a long run, which would leave the page otherwise: behind its
+    separators, and anywhere only where it has none."""
+    return _UNBROKEN.sub(lambda run: _BREAK.join(_pieces(run[0])), printable(text))
+
+
+def _pieces(run: str) -> list[str]:
+    parts = _SEPARATED.findall(run)
+    return [piece for part in parts for piece in (part if len(part) >= _LONG else [part])]
 
 
 def _shown(character: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,20 +15,19 @@ from typing import Annotated, NoReturn
 import typer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ops.logs import configure_logs
 from ops.settings import NORM_EMAIL, Settings, SettingsRefused, load_settings
+from ops.words import language, messages
 from registry import accounts
 from registry.door import NotFound, Platform, Register
 from registry.migrate import upgrade
 from registry.models import Collectivite, TransmissionWindow, User, WindowUse
-from schemas.catalogue import load
-from schemas.findings import UnknownMessage
 from schemas.identifiers import Departement, Siren
 
 LOCAL_DATABASE = Path("var/secrets/database-url")
@@ -88,11 +88,13 @@ def add_body(
     arrondissement: Annotated[str, typer.Option(help="One digit.")] = "1",
 ) -> None:
     """Add a body."""
-    _require(Siren.valid(siren), f"{siren} is not a SIREN")
-    _require(Departement.valid(departement), f"{departement} is not a département")
-    _require(re.fullmatch("[0-9]{2}", nature) is not None, "the nature has two digits")
-    _require(re.fullmatch("[0-9]", arrondissement) is not None, "the arrondissement has one digit")
-    _require(re.match(NORM_EMAIL, email) is not None, f"{email} is not an address that the norm takes")
+    _check_siren(siren)
+    _require(Departement.valid(departement), "departement_invalide", donne=departement)
+    _require(re.fullmatch("[0-9]{2}", nature) is not None, "nature_invalide", donne=nature)
+    _require(
+        re.fullmatch("[0-9]", arrondissement) is not None, "arrondissement_invalide", donne=arrondissement
+    )
+    _require(re.match(NORM_EMAIL, email) is not None, "adresse_invalide", donne=email)
     with _session() as session:
         made = accounts.add_collectivite(
             session,
@@ -110,12 +112,12 @@ def add_body(
 @body_app.command("list")
 def list_bodies() -> None:
     """List all bodies."""
-    table = Table("SIREN", "name", "département", "nature", "active", "id", box=None, pad_edge=False)
+    rows = [("SIREN", "name", "département", "nature", "active", "id")]
     with _session() as session:
         for body in accounts.collectivites(session):
             active = "yes" if body.active else "no"
-            table.add_row(body.siren, body.nom, body.departement, body.nature, active, body.id)
-    out.print(table)
+            rows.append((body.siren, body.nom, body.departement, body.nature, active, body.id))
+    _show(rows)
 
 
 @user_app.command("add")
@@ -125,6 +127,7 @@ def add_user(
 ) -> None:
     """Add a person; the password is drawn by chance and shown once."""
     password = secrets.token_urlsafe(15)
+    _require(re.fullmatch(r"[^@\s]+@[^@\s]+", email) is not None, "courriel_invalide", donne=email)
     with _session() as session:
         accounts.add_user(session, _now(), email=email, nom=nom, password=password)
     out.print(f"password (shown this once): {password}")
@@ -156,6 +159,7 @@ def grant(
     siren: Annotated[str | None, typer.Option(help="The body; none for `administrateur`.")] = None,
 ) -> None:
     """Give a person a role."""
+    _check_role(role, siren)
     with _session() as session:
         accounts.grant(session, _user(session, email).id, role, _body(session, siren).id if siren else None)
 
@@ -167,6 +171,7 @@ def revoke_role(
     siren: Annotated[str | None, typer.Option(help="The body; none for `administrateur`.")] = None,
 ) -> None:
     """Take a role back."""
+    _check_role(role, siren)
     with _session() as session:
         body_id = _body(session, siren).id if siren else None
         accounts.withdraw_role(session, _user(session, email).id, role, body_id)
@@ -175,7 +180,7 @@ def revoke_role(
 @user_app.command("list")
 def list_users() -> None:
     """List all people with their roles."""
-    table = Table("e-mail", "name", "active", "TOTP", "roles", box=None, pad_edge=False)
+    rows = [("e-mail", "name", "active", "TOTP", "roles")]
     with _session() as session:
         for user in session.scalars(select(User).order_by(User.email)):
             roles = ", ".join(
@@ -183,8 +188,8 @@ def list_users() -> None:
                 for role in accounts.roles_of(session, user.id)
             )
             totp = "yes" if user.totp_secret else "no"
-            table.add_row(user.email, user.nom, "yes" if user.active else "no", totp, roles)
-    out.print(table)
+            rows.append((user.email, user.nom, "yes" if user.active else "no", totp, roles))
+    _show(rows)
 
 
 @token_app.command("add")
@@ -196,15 +201,17 @@ def add_token(
     days: Annotated[int | None, typer.Option(help="Days until it ends; never if absent.")] = None,
 ) -> None:
     """Make a token; its secret is shown once and stored nowhere."""
+    _check_rights(right)
     now = _now()
     with _session() as session:
+        body = _body(session, siren)
         made = accounts.create_token(
             session,
             now,
-            collectivite_id=_body(session, siren).id,
+            collectivite_id=body.id,
             label=label,
             rights=right,
-            responsible_user_id=_user(session, responsible).id,
+            responsible_user_id=_responsible(session, responsible, body).id,
             expires_at=now + timedelta(days=days) if days else None,
         )
     out.print(f"{made.id}\ntoken (shown this once): {made.secret}")
@@ -213,13 +220,13 @@ def add_token(
 @token_app.command("list")
 def list_tokens(siren: SirenArgument) -> None:
     """List the tokens of a body."""
-    table = Table("id", "begins with", "software", "rights", "last used", "state", box=None, pad_edge=False)
+    rows = [("id", "begins with", "software", "rights", "last used", "state")]
     with _session() as session:
         for token in accounts.tokens_of(session, _body(session, siren).id):
             used = f"{token.last_used_at:%Y-%m-%d %H:%M} UTC" if token.last_used_at else "never"
             state = "revoked" if token.revoked_at else "open"
-            table.add_row(token.id, token.prefix, token.label, " ".join(token.rights), used, state)
-    out.print(table)
+            rows.append((token.id, token.prefix, token.label, " ".join(token.rights), used, state))
+    _show(rows)
 
 
 @token_app.command("revoke")
@@ -238,20 +245,22 @@ def add_certificate(
     right: Rights = ["actes:deposer", "actes:lire"],  # noqa: B006 - typer reads the default, nobody changes it
 ) -> None:
     """Let the holder of a client certificate in for a body."""
+    _check_rights(right)
     try:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
     except ValueError:
-        _refuse(f"{file} is not a certificate (PEM)")
+        _refuse("pas_un_certificat", fichier=str(file))
     fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
     with _session() as session:
+        body = _body(session, siren)
         accounts.add_certificate(
             session,
             _now(),
             fingerprint_sha256=fingerprint,
-            collectivite_id=_body(session, siren).id,
+            collectivite_id=body.id,
             label=label,
             rights=right,
-            responsible_user_id=_user(session, responsible).id,
+            responsible_user_id=_responsible(session, responsible, body).id,
         )
     out.print(fingerprint)
 
@@ -259,12 +268,12 @@ def add_certificate(
 @certificate_app.command("list")
 def list_certificates(siren: SirenArgument) -> None:
     """List the certificates of a body."""
-    table = Table("SHA-256", "software", "rights", "state", box=None, pad_edge=False)
+    rows = [("SHA-256", "software", "rights", "state")]
     with _session() as session:
         for known in accounts.certificates_of(session, _body(session, siren).id):
             state = "revoked" if known.revoked_at else "open"
-            table.add_row(known.fingerprint_sha256, known.label, " ".join(known.rights), state)
-    out.print(table)
+            rows.append((known.fingerprint_sha256, known.label, " ".join(known.rights), state))
+    _show(rows)
 
 
 @certificate_app.command("revoke")
@@ -293,7 +302,7 @@ def add_quota(
 @quota_app.command("list")
 def list_quotas() -> None:
     """List the quotas and what was used of them last."""
-    table = Table("id", "when", "bytes", "used in its last period", box=None, pad_edge=False)
+    rows = [("id", "when", "bytes", "used in its last period")]
     with _session() as session:
         for quota in session.scalars(select(TransmissionWindow).order_by(TransmissionWindow.id)):
             when = f"{quota.begins}-{quota.ends}" if quota.kind == "window" else "every hour"
@@ -303,8 +312,8 @@ def list_quotas() -> None:
                 .order_by(WindowUse.period_start.desc())
                 .limit(1)
             )
-            table.add_row(str(quota.id), when, str(quota.limit_bytes), str(last or 0))
-    out.print(table)
+            rows.append((str(quota.id), when, str(quota.limit_bytes), str(last or 0)))
+    _show(rows)
 
 
 @quota_app.command("remove")
@@ -313,7 +322,7 @@ def remove_quota(quota_id: Annotated[int, typer.Argument(help="Its id.")]) -> No
     with _session() as session:
         quota = session.get(TransmissionWindow, quota_id)
         if quota is None:
-            raise NotFound(str(quota_id))
+            _refuse("quota_inconnu", donne=str(quota_id))
         session.delete(quota)
 
 
@@ -325,9 +334,9 @@ def _session() -> Iterator[Session]:
         with register.session(Platform("pli admin")) as session:
             yield session
     except NotFound as error:
-        _refuse(f"not found: {error}")
+        _refuse("introuvable", donne=str(error))
     except accounts.AccountRefused as error:
-        _refuse(_sentence(error.code))
+        _refuse(error.code)
     finally:
         register.close()
 
@@ -340,46 +349,93 @@ def _database_url() -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError:
-        _refuse(
-            "no register: set PLI_DATABASE_URL, or start the local stack (make run) and stay in this folder"
-        )
-
-
-def _sentence(code: str) -> str:
-    try:
-        return load("api", "problems.toml").text(code, "en")
-    except (UnknownMessage, KeyError):
-        return code
+        _refuse("registre_absent")
 
 
 def _body(session: Session, siren: str) -> Collectivite:
+    _check_siren(siren)
     body = accounts.collectivite_by_siren(session, siren)
     if body is None:
-        raise NotFound(f"body {siren}")
+        _refuse("collectivite_inconnue", donne=siren)
     return body
 
 
 def _user(session: Session, email: str) -> User:
     user = accounts.user_by_email(session, email)
     if user is None:
-        raise NotFound(email)
+        _refuse("personne_inconnue", donne=email)
     return user
+
+
+def _responsible(session: Session, email: str, body: Collectivite) -> User:
+    """The person who will decide about what a software sends for `body`: one who has a role there."""
+    user = _user(session, email)
+    if not any(role.collectivite_id == body.id for role in accounts.roles_of(session, user.id)):
+        _refuse("responsable_hors_collectivite")
+    return user
+
+
+def _check_siren(siren: str) -> None:
+    if re.fullmatch("[0-9]{9}", siren) is None:
+        _refuse("siren_pas_neuf_chiffres", donne=siren)
+    _require(Siren.valid(siren), "siren_cle_fausse", donne=siren)
+
+
+def _check_role(role: str, siren: str | None) -> None:
+    _require(role in accounts.ROLES, "role_inconnu", donne=role)
+    if role == "administrateur":
+        _require(siren is None, "role_sans_collectivite")
+    else:
+        _require(siren is not None, "role_avec_collectivite", donne=role)
+
+
+def _check_rights(rights: Sequence[str]) -> None:
+    for right in rights:
+        _require(right in accounts.SOFTWARE_RIGHTS, "droit_inconnu", donne=right)
 
 
 def _window(text: str) -> tuple[str, str]:
     found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", text)
     if found is None:
-        _refuse("a window reads HH:MM-HH:MM")
+        _refuse("fenetre_invalide", donne=text)
     return f"{found[1]}:{found[2]}", f"{found[3]}:{found[4]}"
 
 
-def _require(holds: bool, otherwise: str) -> None:
+def _show(rows: Iterable[Sequence[str]]) -> None:
+    """A list, its first row the heads: in columns for people, with tabs between for programs.
+
+    Nothing is shortened: an identifier cut short is of no use to anybody.
+    """
+    lines = [tuple(row) for row in rows]
+    if not sys.stdout.isatty():
+        for line in lines:
+            typer.echo("\t".join(line))
+        return
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+        out.print(Text("  ".join(padded).rstrip(), "" if number else "bold"))
+
+
+def _require(holds: bool, otherwise: str, **params: str) -> None:
     if not holds:
-        _refuse(otherwise)
+        _refuse(otherwise, **params)
 
 
-def _refuse(why: str) -> NoReturn:
-    err.print(Text(why, "red"))
+def _refuse(code: str, **params: str) -> NoReturn:
+    """Say in words why it can't be, and what can; exit 2."""
+    words, lang = messages(), language()
+    known = {
+        "donne": "",
+        "roles": ", ".join(accounts.ROLES),
+        "droits": ", ".join(sorted(accounts.SOFTWARE_RIGHTS)),
+        "longueur": str(accounts.MIN_PASSWORD),
+        **params,
+    }
+    key = f"admin_{code}" if f"admin_{code}" in set(words) else "admin_refus"
+    err.print(Text(words.text(key, lang, code=code, **known), "red"))
+    if remedy := words.remedy(key, lang, **known):
+        err.print(Text(f"→ {remedy}"))
     raise typer.Exit(2)
 
 

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 from uuid import uuid4
 
 import typer
+import typer.core
+import typer.main
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
-from ops import admin, timeline
+from ops import timeline
 from ops.client import Api, ClientError, Deposited, Piece, RefusedByApi, Unreachable
-from schemas.catalogue import Lang
+from ops.words import language, messages
+from schemas.catalogue import load
+from schemas.findings import UnknownMessage
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; those of `admin` are loaded when asked for, for they bring the whole register."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), "admin"]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name != "admin":
+            return super().get_command(ctx, cmd_name)
+        from ops import admin
+
+        command = typer.main.get_command(admin.app)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Pli carries official files to the State and to the vault, and proves every step.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(admin.app, name="admin")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -34,12 +54,6 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 LOCAL_URL = "http://127.0.0.1:8430"
 Url = Annotated[str, typer.Option(envvar="PLI_URL", help="Address of the platform.")]
 Token = Annotated[str, typer.Option(envvar="PLI_TOKEN", help="Access token of the body’s software.")]
-
-
-def language() -> Lang:
-    """French where the reader’s environment is French, else English; `PLI_LANG` wins."""
-    chosen = next((os.environ[name] for name in ("PLI_LANG", "LC_ALL", "LANG") if os.environ.get(name)), "")
-    return "fr" if chosen.lower().startswith("fr") else "en"
 
 
 @app.command()
@@ -65,14 +79,17 @@ def submit(
     ] = None,
     type_piece: Annotated[str | None, typer.Option(help="Type of the document, e.g. 99_DE")] = None,
     annexe: Annotated[list[Path] | None, typer.Option(help="An annex; may be repeated.")] = None,
+    precedente: Annotated[
+        str | None, typer.Option(help="The envelope, refused or in anomaly, that this one corrects.")
+    ] = None,
     key: Annotated[
-        str | None, typer.Option(help="Idempotency key; the same key gives the same envelope.")
+        str | None, typer.Option(help="A key of your choice: the same key gives the same envelope.")
     ] = None,
     watch: Annotated[bool, typer.Option(help="Stay and show each step as it happens.")] = False,
     url: Url = LOCAL_URL,
     token: Token = "",
 ) -> None:
-    """Deposit an act."""
+    """Deposit an act; with --watch, exits 1 where it ends refused, in anomaly or given up."""
     fields: dict[str, object] = {
         "numero": numero,
         "objet": objet,
@@ -83,12 +100,14 @@ def submit(
     }
     if type_piece:
         fields["type_piece"] = type_piece
+    if precedente:
+        fields["precedente"] = precedente
     with _api(url, token) as api:
         deposited = _send(api, fields, [file, *(annexe or [])], key or str(uuid4()))
         said = "deja_depose" if deposited.replayed else "depose"
-        out.print(timeline.messages().text(said, language(), id=deposited.id))
+        out.print(messages().text(said, language(), id=deposited.id))
         if watch:
-            _show(api, deposited.id, watch=True)
+            raise typer.Exit(1 if _show(api, deposited.id, watch=True) in timeline.STOPPED else 0)
 
 
 @app.command()
@@ -110,7 +129,7 @@ def verify(
         str | None, typer.Option(help="SHA-256 of the seal’s certificate, got by another way.")
     ] = None,
 ) -> None:
-    """Verify a proof pack, without any server; exits 1 where a single byte was changed."""
+    """Verify a proof pack, without any server; exits 1 where a byte was changed or another key sealed it."""
     from archive.proof import verify_pack
 
     if not file.is_file():
@@ -119,8 +138,8 @@ def verify(
     *checks, verdict = report.lines(language())
     for line in checks:
         out.print(Text("  " + line))
-    out.print(Text(verdict, "green" if report.intact else "bold red"))
-    raise typer.Exit(0 if report.intact else 1)
+    out.print(Text(verdict, "green" if report.accepted else "bold red"))
+    raise typer.Exit(0 if report.accepted else 1)
 
 
 @app.command()
@@ -130,12 +149,13 @@ def rules() -> None:
 
     for rule in RULES:
         out.print(Text.assemble((rule.code, "bold"), f"  {rule.summary(language())}"))
-        out.print(Text(f"    {rule.norm}", "dim"))
+        out.print(Text(f"    {rule.norm or messages().text('regle_de_pli', language())}", "dim"))
 
 
 @app.command()
 def worker() -> None:
     """Run a worker: what carries envelopes through (settings from the environment)."""
+    from ops import admin
     from ops.worker import run_worker
 
     settings = admin.settings_or_exit("worker")
@@ -145,6 +165,7 @@ def worker() -> None:
 @app.command()
 def api() -> None:
     """Serve the REST API and the pages (settings from the environment)."""
+    from ops import admin
     from ops.serve import run_api
 
     settings = admin.settings_or_exit("api")
@@ -177,7 +198,7 @@ def _send(api: Api, fields: dict[str, object], files: list[Path], key: str) -> D
     with ExitStack() as open_files, Progress(*columns, console=err, transient=True) as progress:
         pieces = []
         for index, file in enumerate(files):
-            words = timeline.messages().text("depot_en_cours", language(), nom=file.name)
+            words = messages().text("depot_en_cours", language(), nom=file.name)
             try:
                 content = open_files.enter_context(progress.open(file, "rb", description=words))
             except OSError:
@@ -186,7 +207,8 @@ def _send(api: Api, fields: dict[str, object], files: list[Path], key: str) -> D
         return api.submit(fields, pieces, key)
 
 
-def _show(api: Api, envelope_id: str, *, watch: bool) -> None:
+def _show(api: Api, envelope_id: str, *, watch: bool) -> str:
+    """Show an envelope's timeline; gives the state in which it stands at last."""
     from ops.walk import follow
 
     envelope = api.envelope(envelope_id)
@@ -200,22 +222,31 @@ def _show(api: Api, envelope_id: str, *, watch: bool) -> None:
         out.print(line)
     for finding in envelope["refus"]:
         _explain_finding(finding)
+    return str(envelope["etat"])
 
 
 def _explain(refusal: RefusedByApi) -> None:
     """A refusal as people read it: what, where, which rule, what to do."""
-    lines = timeline.messages()
+    lines = messages()
     if not refusal.title:
         _fail("reponse_illisible", url="", status=str(refusal.status))
     err.print(Text(lines.text("refus", language(), titre=refusal.title, code=refusal.code), "bold red"))
-    if refusal.detail:
-        err.print(refusal.detail)
+    if advice := _advice(refusal):
+        err.print(Text(f"→ {advice}"))
     for finding in refusal.findings:
         _explain_finding(finding)
 
 
+def _advice(refusal: RefusedByApi) -> str:
+    """What to do, in the command's own terms where the API's are about its requests."""
+    try:
+        return messages().text(f"conseil_{refusal.code}", language())
+    except UnknownMessage:
+        return refusal.detail
+
+
 def _explain_finding(finding: dict[str, str]) -> None:
-    lines, lang = timeline.messages(), language()
+    lines, lang = messages(), language()
     err.print(
         Text.assemble(("  ✕ ", "red"), finding.get("message", ""), (f"  [{finding.get('code', '')}]", "dim"))
     )
@@ -223,12 +254,14 @@ def _explain_finding(finding: dict[str, str]) -> None:
         err.print(Text("    " + lines.text("ou", lang, pointeur=finding["pointeur"]), "dim"))
     if finding.get("norme"):
         err.print(Text("    " + lines.text("norme", lang, norme=finding["norme"]), "dim"))
+    elif finding.get("code") in set(load("schemas")):
+        err.print(Text("    " + lines.text("regle_de_pli", lang), "dim"))
     if finding.get("remede"):
         err.print(Text("    → " + finding["remede"]))
 
 
 def _fail(code: str, **params: str) -> NoReturn:
-    lines, lang = timeline.messages(), language()
+    lines, lang = messages(), language()
     err.print(Text(lines.text(code, lang, **params), "red"))
     if remedy := lines.remedy(code, lang, **params):
         err.print(Text(f"→ {remedy}"))

@@ -46,7 +46,9 @@ def configure_logs(
     ]
     last: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if form == "console":
-        last = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        # Rich's own tracebacks show local variables: passwords, tokens, files.
+        plain = structlog.dev.plain_traceback
+        last = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain)
     handler = logging.StreamHandler(out or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

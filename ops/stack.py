@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -30,6 +30,7 @@ from ops import postgres
 from ops.codec import new_key_line
 from ops.sample import Samples, ensure_samples
 from ops.supervisor import Part, StackError, Supervisor, answers_http, choose_port, listens
+from registry import facts
 from registry.door import Register
 from registry.migrate import upgrade
 from sandbox.pki import Pki, make_pki
@@ -149,6 +150,14 @@ class Stack:
         made_now = self._prepare_register()
         self._start(*(self._worker(number) for number in range(1, self._workers + 1)), self._api())
         return made_now
+
+    def facts(self) -> dict[str, Any]:
+        """What the worker found of this installation at its start (`registry/facts.py`)."""
+        register = Register(self.database.url(DATABASE), pool_size=1)
+        try:
+            return facts.known(register)
+        finally:
+            register.close()
 
     def stop(self) -> None:
         """End everything, in reverse order, and let the folder go."""

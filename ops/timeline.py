@@ -8,16 +8,14 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from schemas.catalogue import Catalogue, Lang, load
+from ops.words import messages
+from schemas.catalogue import Lang
 
 PARIS = ZoneInfo("Europe/Paris")
 STOPPED = frozenset({"refuse", "anomalie", "abandonne"})
 WAITS_FOR_SOMEONE = frozenset({"a_decider", "incertain"})
-
-
-def messages() -> Catalogue:
-    """What `pli` says to people."""
-    return load("ops")
+AFTERWARDS = frozenset({"corrige_par"})
+"""Events that tell of another envelope: this one's state is no news in them."""
 
 
 def heading(envelope: dict[str, Any], lang: Lang) -> Text:
@@ -29,7 +27,7 @@ def heading(envelope: dict[str, Any], lang: Lang) -> Text:
 def step(event: dict[str, Any]) -> Text:
     """One thing that happened: when (Europe/Paris), what, who."""
     at = datetime.fromisoformat(event["date"]).astimezone(PARIS)
-    mark, style = _mark(event["etat"])
+    mark, style = _mark(event["code"], event["etat"])
     return Text.assemble(
         (f"  {mark} ", style),
         (f"{at:%d/%m/%Y %H:%M:%S}  ", "dim"),
@@ -49,7 +47,9 @@ def to_come(envelope: dict[str, Any], lang: Lang) -> Text | None:
     return line
 
 
-def _mark(etat: str) -> tuple[str, str]:
+def _mark(code: str, etat: str) -> tuple[str, str]:
+    if code in AFTERWARDS:
+        return "●", "dim"
     if etat in STOPPED:
         return "✕", "red"
     if etat in WAITS_FOR_SOMEONE:

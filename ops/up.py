@@ -17,7 +17,8 @@ from ops.sample import Samples
 from ops.stack import Stack
 from ops.supervisor import StackError
 from ops.walk import WalkError, carry_sample
-from schemas.catalogue import Lang
+from ops.words import messages, protections
+from schemas.catalogue import Lang, load
 
 
 class _Stopped(Exception):
@@ -36,6 +37,8 @@ def run(folder: Path, lang: Lang, *, once: bool) -> int:
     try:
         stack = Stack(folder, lambda line: console.print(Text(line, "dim")))
         made_now = stack.start()
+        for sentence in protections(stack.facts(), lang):
+            console.print(Text(sentence, "dim"))
         console.print()
         return _serve(stack, console, lang, once=once, made_now=made_now)
     except (StackError, PostgresError) as error:
@@ -67,7 +70,7 @@ def _serve(stack: Stack, console: Console, lang: Lang, *, once: bool, made_now: 
         console.print(Text(f"logs: {stack.supervisor.logs}", "dim"))
     if once:
         return 0 if walk.failure is None else 1
-    _show_where_to_look(stack, samples, console, made_now=made_now)
+    _show_where_to_look(stack, samples, console, lang, made_now=made_now)
     stack.supervisor.watch(Event())
     return 0
 
@@ -86,7 +89,8 @@ class _Walk(Thread):
         try:
             with Api(self._stack.addresses.page, self._samples.token, self._lang) as api:
                 if (before := api.count()) > 0:
-                    self._say(Text(f"{before} envelopes from earlier runs are there", "dim"))
+                    said = "un_acte_anterieur" if before == 1 else "actes_anterieurs"
+                    self._say(Text(messages().text(said, self._lang, nombre=before), "dim"))
                 carry_sample(
                     api,
                     self._stack.folder / "proofs",
@@ -102,7 +106,9 @@ class _Walk(Thread):
             self.done.set()
 
 
-def _show_where_to_look(stack: Stack, samples: Samples, console: Console, *, made_now: bool) -> None:
+def _show_where_to_look(
+    stack: Stack, samples: Samples, console: Console, lang: Lang, *, made_now: bool
+) -> None:
     at = stack.addresses
     console.print()
     for what, where in (
@@ -116,15 +122,16 @@ def _show_where_to_look(stack: Stack, samples: Samples, console: Console, *, mad
         console.print(Text.assemble((f"  {what:12}", "bold"), where))
     console.print()
     if made_now:
-        _show_accounts(samples, console)
+        _show_accounts(samples, console, lang)
     console.print(Text(f"Secrets of the sample accounts: {stack.accounts_file}", "dim"))
     console.print(Text("Ctrl-C ends everything.", "dim"))
 
 
-def _show_accounts(samples: Samples, console: Console) -> None:
+def _show_accounts(samples: Samples, console: Console, lang: Lang) -> None:
+    words = load("api")
     for person in samples.people:
-        who = Text.assemble(("  " + person.nom, "bold"), f", {person.role}, {person.collectivite}")
-        console.print(who)
+        role = words.text(f"role_{person.role}", lang)
+        console.print(Text.assemble(("  " + person.nom, "bold"), f", {role}, {person.collectivite}"))
         console.print(Text(f"      {person.email}  {person.password}"))
     console.print(Text.assemble(("  Token of the commune’s software", "bold")))
     console.print(Text(f"      {samples.token}"))

@@ -15,6 +15,7 @@ from archive.proof import PackVerdict, verify_pack
 from ops import timeline
 from ops.client import Api, Piece
 from ops.sample import sample_act
+from ops.words import messages
 from schemas.catalogue import Lang
 from schemas.states import TERMINAL, Etat
 
@@ -82,9 +83,9 @@ def carry_sample(
         raise WalkError(f"{envelope['id']}: {envelope['libelle_etat']}")
     pack = proofs / f"preuve-{act.fields['numero']}.zip"
     api.download(envelope["preuve"], pack)
-    say(Text(timeline.messages().text("preuve_enregistree", lang, fichier=pack)))
+    say(Text(messages().text("preuve_enregistree", lang, fichier=pack)))
     report = verify_pack(pack, expected_fingerprint=fingerprint)
     if report.verdict is not PackVerdict.GENUINE:
-        raise WalkError(timeline.messages().text("preuve_alteree", lang))
-    say(Text(timeline.messages().text("preuve_verifiee", lang), "green"))
+        raise WalkError(messages().text("preuve_alteree", lang))
+    say(Text(messages().text("preuve_verifiee", lang), "green"))
     return pack

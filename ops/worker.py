@@ -36,6 +36,7 @@ from activities.transmission import Transmission
 from activities.upkeep import Upkeep
 from ops import compose, temporal
 from ops.settings import Settings
+from ops.words import protections
 from registry import facts
 from registry.door import Register
 from workflows.actes import EnvelopeWorkflow
@@ -62,7 +63,10 @@ def build_worker(
     sealing = Sealing(register, store, seal_key, timedelta(days=settings.lock_days))
     returns = Returns(register, store, compose.mailbox(settings), client, actes)
     upkeep = Upkeep(register, store, client, compose.delays(settings))
-    facts.say(register, object_lock=store.object_lock(), antivirus=settings.antivirus is not None)
+    found = {"object_lock": store.object_lock(), "antivirus": settings.antivirus is not None}
+    facts.say(register, **found)
+    for sentence in protections(found, "en"):
+        log.info(sentence)
     activities: list[Callable[..., Any]] = [
         checking.check,
         packaging.package,

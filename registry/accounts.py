@@ -434,8 +434,12 @@ def create_token(
     responsible_user_id: str,
     expires_at: datetime | None = None,
 ) -> NewToken:
-    """Make a token for a body's software; its secret is in the answer and nowhere else."""
+    """Make a token for a body's software; its secret is in the answer and nowhere else.
+
+    `AccountRefused` where a right is unknown, or the person who would answer for it has no role in the body.
+    """
     _check_software_rights(rights)
+    _check_responsible(session, responsible_user_id, collectivite_id)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = ApiToken(
         id=_id("jet", now),
@@ -499,8 +503,9 @@ def add_certificate(
     rights: Collection[str],
     responsible_user_id: str,
 ) -> None:
-    """Let the holder of a client certificate (SHA-256 of its DER, hex) in for a body."""
+    """Let the holder of a client certificate (SHA-256 of its DER, hex) in; refused as a token is."""
     _check_software_rights(rights)
+    _check_responsible(session, responsible_user_id, collectivite_id)
     if session.get(ClientCertificate, fingerprint_sha256.lower()) is not None:
         raise AccountRefused("certificat_deja_connu")
     session.add(
@@ -554,6 +559,12 @@ def revoke_certificate(session: Session, collectivite_id: str, fingerprint: str,
 def _check_software_rights(rights: Collection[str]) -> None:
     if not rights or not set(rights) <= SOFTWARE_RIGHTS:
         raise AccountRefused("droit_inconnu")
+
+
+def _check_responsible(session: Session, user_id: str, collectivite_id: str) -> None:
+    # Whoever answers for a software's envelopes must be able to open them.
+    if all(role.collectivite_id != collectivite_id for role in roles_of(session, user_id)):
+        raise AccountRefused("responsable_hors_collectivite")
 
 
 def _user(session: Session, user_id: str) -> User:

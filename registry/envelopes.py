@@ -27,9 +27,13 @@ from registry.models import (
     User,
 )
 from schemas.identifiers import new_id
+from schemas.searching import searchable
 from schemas.states import Etat, Famille
 
 PARIS: Final = ZoneInfo("Europe/Paris")
+FIRST_DAY: Final = date(1970, 1, 2)
+LAST_DAY: Final = date(9999, 12, 31)
+"""Days that a key can hold: milliseconds since 1970, up to the calendar's end."""
 PREFIX: Final = {"1-1": "acte", "6-1": "ann", "7-1": "cls"}
 """Prefix of the identifiers of each kind of envelope."""
 COUNT_CAP: Final = 1000
@@ -58,6 +62,8 @@ class Filters:
     ar_au: date | None = None
     responsable: str | None = None
     """Identifier of the person who answers for them (« mes envois »)."""
+    a_corriger: bool = False
+    """Leave out those that a later envelope corrects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Line:
     date_transmission: datetime | None
     date_ar: date | None
     id_acte: str | None
+    responsable: str
+    """Name of the person who answers for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,8 @@ _LINE = (
     Enveloppe.date_transmission,
     Enveloppe.date_ar,
     Enveloppe.id_acte,
+    # Not a join: it is read for the rows shown only, and leaves the walk by key alone.
+    select(User.nom).where(User.id == Enveloppe.responsible_user_id).scalar_subquery().label("responsable"),
 )
 
 
@@ -212,13 +222,16 @@ def _filtered(query: Select[*Columns], filters: Filters) -> Select[*Columns]:
         query = query.where(Enveloppe.date_ar <= filters.ar_au)
     if filters.responsable is not None:
         query = query.where(Enveloppe.responsible_user_id == filters.responsable)
+    if filters.a_corriger:
+        later = Enveloppe.__table__.alias("later")
+        query = query.where(~select(later.c.id).where(later.c.precedente_id == Enveloppe.id).exists())
     if filters.q:
         query = query.where(Enveloppe.recherche.op("@@")(_words(filters.q)))
     return query
 
 
 def _words(q: str) -> Any:
-    return func.websearch_to_tsquery("french", q)
+    return func.websearch_to_tsquery("french", searchable(q))
 
 
 def _first_key(transaction: str, day: date | None) -> str:
@@ -228,17 +241,18 @@ def _first_key(transaction: str, day: date | None) -> str:
 
 def _end_key(transaction: str, day: date | None) -> str:
     prefix = PREFIX[transaction]
-    return f"{prefix}_g" if day is None else _key_at(prefix, day + timedelta(days=1))
+    return f"{prefix}_g" if day is None or day >= LAST_DAY else _key_at(prefix, day + timedelta(days=1))
 
 
 def _key_at(prefix: str, day: date) -> str:
     """The smallest identifier that can be given from the first instant of `day` in Paris on."""
+    day = max(day, FIRST_DAY)
     begins = datetime.combine(day, time(), PARIS).astimezone(UTC)
     # 8 hexadecimal digits, a dash, 4 more: the milliseconds of a UUIDv7; what follows them sorts within one.
     return new_id(prefix, begins, bytes(10))[: len(prefix) + 1 + 13]
 
 
-def _line(row: Any) -> Line:
+def _line(row: Any, responsable: str | None = None) -> Line:
     return Line(
         id=row.id,
         transaction=row.transaction,
@@ -258,6 +272,7 @@ def _line(row: Any) -> Line:
         date_transmission=row.date_transmission,
         date_ar=row.date_ar,
         id_acte=row.id_acte,
+        responsable=row.responsable if responsable is None else responsable,
     )
 
 
@@ -280,7 +295,7 @@ def whole(session: Session, enveloppe_id: str) -> Whole:
         raise NotFound(enveloppe_id)
     found, responsable = row
     return Whole(
-        line=_line(found),
+        line=_line(found, responsable),
         document_papier=found.document_papier,
         classification_date=found.classification_date,
         archive_nom=found.archive_nom,
@@ -349,10 +364,14 @@ def timeline(session: Session, enveloppe_id: str) -> tuple[Event, ...]:
 
 
 def count_families(session: Session, transaction: str = "1-1") -> dict[Famille, int]:
-    """How many envelopes stand in each family that is not at its end, counted up to `COUNT_CAP`."""
+    """How many envelopes stand in each family that waits for somebody, counted up to `COUNT_CAP`.
+
+    What a later envelope corrects waits for nobody.
+    """
     counts = {}
     for famille in (Famille.A_FAIRE, Famille.ANOMALIE, Famille.EN_COURS):
-        some = _filtered(select(Enveloppe.id), Filters(transaction=transaction, famille=famille))
+        asked = Filters(transaction=transaction, famille=famille, a_corriger=famille is Famille.ANOMALIE)
+        some = _filtered(select(Enveloppe.id), asked)
         capped = some.limit(COUNT_CAP).subquery()
         counts[famille] = session.scalar(select(func.count()).select_from(capped)) or 0
     return counts

@@ -32,6 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from schemas.searching import searchable
+
 Instant = TIMESTAMP(timezone=True)
 
 CHANNEL = "pli_timeline"
@@ -259,13 +261,10 @@ class Enveloppe(OfBody, Base):
     """The act that a 6-1 cancels."""
     refus: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     """Findings of a refusal, or the ministry's anomaly (`nature`, `detail`)."""
+    texte_recherche: Mapped[str]
+    """Number, subject and IDActe as they are searched (`schemas.searching`); kept by `_keep_searchable`."""
     recherche: Mapped[Any] = mapped_column(
-        TSVECTOR,
-        Computed(
-            "to_tsvector('french'::regconfig,"
-            " coalesce(numero,'') || ' ' || objet || ' ' || coalesce(id_acte,''))",
-            persisted=True,
-        ),
+        TSVECTOR, Computed("to_tsvector('french'::regconfig, texte_recherche)", persisted=True)
     )
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -276,6 +275,13 @@ class Enveloppe(OfBody, Base):
     timeline: Mapped[list[TimelineEvent]] = relationship(
         order_by="TimelineEvent.id", lazy="raise", viewonly=True
     )
+
+
+@event.listens_for(Enveloppe, "before_insert")
+@event.listens_for(Enveloppe, "before_update")
+def _keep_searchable(_mapper: Any, _connection: Any, row: Enveloppe) -> None:
+    # Here and not in the database, whose `unaccent` may change and so can't feed a generated column.
+    row.texte_recherche = searchable(" ".join(filter(None, (row.numero, row.objet, row.id_acte))))
 
 
 class StoredFile(OfBody, Base):

@@ -59,12 +59,20 @@ def _content(maildir: maildir_mailbox.Maildir, key: str) -> MessageContent:
     content = _recent.get(key)
     if content is None:
         raw = maildir.get_bytes(key)
-        content = MessageContent.parse(raw.replace(b"\n", b"\r\n"))
+        content = _parsed(raw.replace(b"\n", b"\r\n"))
         if len(raw) <= _SMALL:
             _recent[key] = content
             if len(_recent) > _BATCHES:
                 del _recent[next(iter(_recent))]
     return content
+
+
+def _parsed(raw: bytes) -> MessageContent:
+    try:
+        return MessageContent.parse(raw)
+    except (ValueError, LookupError, RecursionError):
+        # pymap takes every message apart to serve it; one that can't be is served whole, as text.
+        return MessageContent.parse(b"Content-Type: text/plain\r\n\r\n" + raw)
 
 
 _recent: dict[str, MessageContent] = {}

@@ -18,6 +18,7 @@ from typing import BinaryIO
 import pikepdf
 
 from schemas import xml
+from schemas.catalogue import UNRECOGNISED
 from schemas.findings import Finding, Refused
 from schemas.tar import NORM_LIMIT
 
@@ -58,7 +59,7 @@ _KNOWN = {
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_SIZE = 22
 _ZIP_COMMENT = 0xFFFF
-_PDF_END = re.compile(rb"%%EOF[\s\0]*\Z")
+_PDF_END = re.compile(rb"startxref\s+[0-9]+\s+%%EOF[\s\0]*\Z")
 _MAX_CHUNKS = 100_000
 _MAX_UNPACKED = 128 * 2**20
 _SOS, _EOI = 0xDA, 0xD9
@@ -130,7 +131,7 @@ def _by_head(head: bytes) -> str | None:
 
 
 def _name(head: bytes) -> str:
-    return next((name for magic, name in _KNOWN.items() if head.startswith(magic)), "?")
+    return next((name for magic, name in _KNOWN.items() if head.startswith(magic)), UNRECOGNISED)
 
 
 def _ends_well(media_type: str, tail: bytes) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from api.live import Live
 from api.pages import (
@@ -22,6 +24,7 @@ from api.pages import (
     reference,
     texts,
 )
+from api.pages.routing import error_page
 from api.services import Services
 
 
@@ -41,6 +44,19 @@ def install(app: FastAPI) -> None:
     services: Services = app.state.services
     app.state.live = Live(services.register)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent.parent / "static"), name="static")
+    _tell_people_of_unknown_addresses(app)
+
+
+def _tell_people_of_unknown_addresses(app: FastAPI) -> None:
+    for_software = app.exception_handlers[HTTPException]
+
+    def on_http(request: Request, error: HTTPException) -> Any:
+        by_a_person = "text/html" in request.headers.get("accept", "")
+        if error.status_code == 404 and by_a_person and not request.url.path.startswith("/v1"):
+            return error_page(request, "introuvable", 404)
+        return for_software(request, error)
+
+    app.add_exception_handler(HTTPException, on_http)  # type: ignore[arg-type]
 
 
 __all__ = ["install", "router"]

@@ -16,6 +16,7 @@ from api.pages.routing import pages, redirect
 from api.services import Right
 from api.sign_in import CheckedForm, Visitor, allowed, checked_form, field
 from registry import accounts, facts
+from registry.accounts import AccountRefused
 from registry.door import NotFound
 from schemas.catalogue import Lang
 
@@ -50,6 +51,8 @@ def _page(
             "tokens": accounts.tokens_of(session, own) if own else [],
             "bodies": accounts.collectivites(session) if visitor.may(Right.PLATFORM_ADMIN) else [],
         }
+    if context["body"] is not None:
+        context["nature"] = _nature_of_body(context["body"].nature, lang)
     context |= {
         "facts": platform_facts(facts.known(services.register), lang),
         "software_rights": SOFTWARE_RIGHTS,
@@ -59,6 +62,11 @@ def _page(
         "errors": by_field(problems),
     }
     return page(request, "administration.html", context, status=status)
+
+
+def _nature_of_body(nature: str, lang: Lang) -> str:
+    key = f"nature_collectivite_{nature}"
+    return words().text(key, lang) if key in set(words()) else nature
 
 
 def platform_facts(known: dict[str, Any], lang: Lang) -> list[tuple[str, str]]:
@@ -88,15 +96,21 @@ def create_token(request: Request, visitor: Administrator, form: CheckedForm) ->
     if problems:
         values = {"libelle": label, "droits": rights}
         return _page(request, visitor, values=values, problems=problems, status=422)
-    with services_of(request).register.session(visitor.principal.scope) as session:
-        made = accounts.create_token(
-            session,
-            datetime.now(UTC),
-            collectivite_id=deposits.body_id(visitor.principal),
-            label=label,
-            rights=rights,
-            responsible_user_id=visitor.user_id,
-        )
+    try:
+        with services_of(request).register.session(visitor.principal.scope) as session:
+            made = accounts.create_token(
+                session,
+                datetime.now(UTC),
+                collectivite_id=deposits.body_id(visitor.principal),
+                label=label,
+                rights=rights,
+                responsible_user_id=visitor.user_id,
+            )
+    except AccountRefused:
+        # The rights are chosen among ours: what is left to refuse is the person.
+        values = {"libelle": label, "droits": rights}
+        problems = [FormProblem("", text("jeton_hors_collectivite", lang))]
+        return _page(request, visitor, values=values, problems=problems, status=422)
     return _page(request, visitor, secret=made.secret)
 
 

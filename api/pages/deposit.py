@@ -185,7 +185,7 @@ def _corrected(request: Request, visitor: Visitor, enveloppe_id: str, lang: Lang
 
 def _text(form: Form, name: str) -> str:
     # A textarea's line breaks come as CR LF (HTML §4.10.11.6); an Objet is one line.
-    value = form.fields.get(name, b"").decode("utf-8", "replace")
+    value = form.fields.get(name, b"").decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     return " ".join(value.split()) if name == "objet" else value.strip()
 
 

@@ -19,6 +19,7 @@ from api.sign_in import (
     Attempts,
     NotSignedIn,
     Visitor,
+    address_of,
     checked_form,
     field,
     find_visitor,
@@ -76,7 +77,7 @@ def sign_in(request: Request, form: Annotated[FormData, Depends(sign_in_form)]) 
     """Check address, password and code; one answer for every reason of refusal."""
     services, now = services_of(request), datetime.now(UTC)
     email, suite = field(form, "email", 320), safe_next(field(form, "suite"))
-    address = request.client.host if request.client is not None else "unix"
+    address = address_of(request)
     if not attempts.take(address):
         return _form_page(request, email=email, suite=suite, problem="connexion_trop", status=429)
     password = form.get("mot_de_passe")
@@ -93,6 +94,7 @@ def sign_in(request: Request, form: Annotated[FormData, Depends(sign_in_form)]) 
         return _form_page(request, email=email, suite=suite, code_problem="code_refuse", status=401)
     if verdict.user_id is None:
         return _form_page(request, email=email, suite=suite, problem="connexion_refusee", status=401)
+    attempts.give_back(address)
     with services.register.session(Platform("sign-in")) as session:
         opened = accounts.open_web_session(session, verdict.user_id, now)
     response = redirect(suite)
@@ -146,7 +148,14 @@ def choose_page(request: Request, visitor: AnyVisitor, suite: str = "/") -> Resp
     else:
         named = {r.collectivite_id: r.collectivite_nom or "" for r in person.roles if r.collectivite_id}
         bodies = [(key, nom) for key, nom in named.items() if key is not None]
-    return page(request, "organisme.html", {"bodies": bodies, "suite": safe_next(suite)})
+    known = [key for key, _ in bodies]
+    current = person.collectivite_id or ""
+    context = {
+        "bodies": bodies,
+        "suite": safe_next(suite),
+        "current": current if current in known else known[0] if known else "",
+    }
+    return page(request, "organisme.html", context)
 
 
 @router.post("/organisme")

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from api import deposits
 from api.auth import services_of
 from api.files import send_file, send_proof
-from api.live import Live, event_stream, message
+from api.live import ANYTHING, Live, event_stream, message
 from api.pages.choices import classification_for
 from api.pages.forms import Choice, Confirmation, FormProblem, ask
 from api.pages.render import fragment, language, page, words
@@ -53,7 +53,8 @@ def _line(request: Request, visitor: Visitor, enveloppe_id: str) -> Line:
 def envelope_page(request: Request, visitor: Reader, enveloppe_id: str, depose: str = "") -> Response:
     """The page of an envelope."""
     sight = _sight(request, visitor, enveloppe_id, language(request))
-    return page(request, "acte.html", {"sight": sight, "just_deposited": depose == "1", "visitor": visitor})
+    just_deposited = depose == "1" and sight.envelope.line.etat is Etat.DEPOSE
+    return page(request, "acte.html", {"sight": sight, "just_deposited": just_deposited, "visitor": visitor})
 
 
 @router.get("/actes/{enveloppe_id}/flux")
@@ -76,7 +77,7 @@ def envelope_stream(request: Request, visitor: Reader, enveloppe_id: str, vu: st
                     yield message("", event="fin")
                     return
                 change = await queue.get()
-                while change is not None and change.enveloppe_id != enveloppe_id:
+                while change is not None and change.enveloppe_id not in (enveloppe_id, ANYTHING.enveloppe_id):
                     change = await queue.get()
                 if change is None:
                     return

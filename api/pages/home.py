@@ -42,8 +42,7 @@ def home(request: Request, visitor: Reader) -> Response:
     known = facts.known(services.register)
     with services.register.session(visitor.principal.scope) as session:
         waiting = _newest(session, Famille.A_FAIRE)
-        # A refused envelope that was corrected is nobody's turn any more.
-        anomalies = [line for line in _newest(session, Famille.ANOMALIE) if line.awaits != "personne"]
+        anomalies = _newest(session, Famille.ANOMALIE)
         running = _newest(session, Famille.EN_COURS)
         done = _newest(session, Famille.TERMINE)
         counts = envelopes.count_families(session)
@@ -65,7 +64,9 @@ def _newest(session: Session, famille: Famille) -> list[Line]:
         line
         for transaction in envelopes.PREFIX
         for line in envelopes.search(
-            session, Filters(transaction=transaction, famille=famille), limit=SHOWN
+            session,
+            Filters(transaction=transaction, famille=famille, a_corriger=famille is Famille.ANOMALIE),
+            limit=SHOWN,
         ).lines
     ]
     return sorted(found, key=lambda line: line.updated_at, reverse=True)[:SHOWN]

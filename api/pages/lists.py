@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from markupsafe import Markup
 
 from api.auth import services_of
-from api.live import Live, event_stream, message
+from api.live import ANYTHING, Live, event_stream, message
 from api.pages.choices import natures
 from api.pages.render import day, language, page, words
 from api.pages.routing import pages
@@ -45,6 +45,7 @@ class Asked:
     ar_du: str = ""
     ar_au: str = ""
     mes: str = ""
+    ouvert: str = ""
 
     def query(self, **changes: str) -> str:
         """The filters as a query string, with some changed; empty ones are left out."""
@@ -89,6 +90,7 @@ def to_filters(asked: Asked, visitor: Visitor) -> Filters:
         ar_du=_date(asked.ar_du),
         ar_au=_date(asked.ar_au),
         responsable=visitor.user_id if asked.mes else None,
+        a_corriger=bool(asked.ouvert),
     )
 
 
@@ -138,6 +140,7 @@ def _applied(asked: Asked, natures_by_code: dict[str, str], lang: Lang) -> list[
             for name in ("depose_du", "depose_au", "ar_du", "ar_au")
         },
         "mes": text("oui", lang) if asked.mes else "",
+        "ouvert": text("oui", lang) if asked.ouvert else "",
     }
     return [
         Applied(
@@ -173,6 +176,8 @@ def list_stream(request: Request, visitor: Reader) -> StreamingResponse:
                 change = await queue.get()
                 if change is None:
                     return
+                if change is ANYTHING:
+                    continue
                 count += 1
                 await asyncio.sleep(QUIET_SECONDS)
                 while not queue.empty():

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime
@@ -49,6 +49,15 @@ def rich(key: str, lang: Lang, **params: object) -> Markup:
     return Markup(words().entry(key)[lang]).format(**params)  # noqa: S704 - the sentence is ours
 
 
+def key_for(key: str, transaction: str) -> str:
+    """The key of this transaction's own sentence, where the one of acts would be untrue."""
+    if transaction == "1-1":
+        return key
+    known = set(words())
+    own = (f"{key}_{transaction.replace('-', '_')}", f"{key}_demande")
+    return next((candidate for candidate in own if candidate in known), key)
+
+
 def language(request: Request) -> Lang:
     """The reader's language: `?lang=`, then the cookie, then `Accept-Language`; French where none fits."""
     for wanted in (request.query_params.get("lang"), request.cookies.get(LANG_COOKIE)):
@@ -75,8 +84,9 @@ def day(value: date, lang: Lang) -> str:
 
 
 def long_day(value: date, lang: Lang) -> str:
-    """`lundi 23 novembre 2026`."""
-    return format_date(value, "EEEE d MMMM yyyy", locale=_locale(lang))
+    """`Lundi 23 novembre 2026`."""
+    told = format_date(value, "EEEE d MMMM yyyy", locale=_locale(lang))
+    return told[0].upper() + told[1:]
 
 
 def instant(value: datetime, lang: Lang) -> str:
@@ -111,6 +121,23 @@ def number(value: int, lang: Lang) -> str:
     return format_decimal(value, locale=_locale(lang))
 
 
+_FORMATS = {
+    "application/pdf": "PDF",
+    "application/xml": "XML",
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+}
+
+
+def kind_of_file(media_type: str, lang: Lang) -> str:
+    """A file's format as people say it."""
+    if media_type == "message/rfc822":
+        return words().text("type_courriel", lang)
+    if media_type in {"application/gzip", "application/x-gzip", "application/x-tar"}:
+        return words().text("type_archive", lang)
+    return _FORMATS.get(media_type, media_type.split("/")[-1].upper())
+
+
 def family(etat: str) -> str:
     """The family that pages show first."""
     return FAMILLE[Etat(etat)].value
@@ -137,6 +164,7 @@ def _helpers(lang: Lang) -> dict[str, Callable[..., Any]]:
         "when": lambda value: time_tag(value, lang),
         "long_day": lambda value: long_day(value, lang),
         "size": lambda value: size(value, lang),
+        "kind": lambda value: kind_of_file(value, lang),
         "number": lambda value: number(value, lang),
     }
 
@@ -147,9 +175,14 @@ def fragment(name: str, lang: Lang, context: Mapping[str, Any]) -> str:
 
 
 def _here(request: Request, **changes: str) -> str:
-    """The address of this page with some query parameters changed."""
-    query = {k: v for k, v in request.query_params.multi_items() if k not in changes}
-    return f"{request.url.path}?{urlencode({**query, **changes})}"
+    """The address of this page with some query parameters changed; after a form, that of the form."""
+    path, query = request.url.path, request.url.query
+    if request.method != "GET":
+        came_from = urlsplit(request.headers.get("referer", ""))
+        same = came_from.netloc == request.headers.get("host") and not came_from.path.startswith("//")
+        path, query = (came_from.path or "/", came_from.query) if same else ("/", "")
+    kept = {name: value for name, value in parse_qsl(query) if name not in changes}
+    return f"{path}?{urlencode({**kept, **changes})}"
 
 
 def page(
@@ -169,9 +202,7 @@ def page(
             "visitor": getattr(request.state, "visitor", None),
             "path": request.url.path,
             "sandbox": services.settings.sandbox,
-            "switch": _here(request, lang="en" if lang == "fr" else "fr")
-            if request.method == "GET"
-            else None,
+            "switch": _here(request, lang="en" if lang == "fr" else "fr"),
             "now": datetime.now(UTC),
             **(context or {}),
         },

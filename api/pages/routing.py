@@ -39,9 +39,15 @@ def problem_page(request: Request, problem: Problem) -> Response:
     context = {
         "title": book.text(problem.code, lang, **problem.params),
         "text": book.remedy(problem.code, lang, **problem.params),
-        "findings": problems.describe_findings(problem.findings, lang),
+        "findings": problems.describe_findings(problem.findings, lang) if not _same(problem) else [],
+        "choose_body": problem.code == "collectivite_a_choisir",
     }
     return page(request, "probleme.html", context, status=problem.status)
+
+
+def _same(problem: Problem) -> bool:
+    """Whether the only finding says what the problem's title says."""
+    return [finding.code for finding in problem.findings] == [problem.code]
 
 
 class PageRoute(APIRoute):
@@ -52,6 +58,13 @@ class PageRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def wrapped(request: Request) -> Response:
+            # PostgreSQL has no NUL in its texts: an address with one names nothing.
+            given = (
+                request.url.path,
+                *(text for pair in request.query_params.multi_items() for text in pair),
+            )
+            if any("\0" in text for text in given):
+                return error_page(request, "introuvable", 404)
             try:
                 return await handle(request)
             except NotSignedIn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from api.pages.sight import kind_name, title, turn_of
+from api.pages.sight import kind_name, subject, title, turn_of
 from registry.envelopes import Line
 from schemas.catalogue import Lang
 
@@ -34,10 +34,10 @@ def row(line: Line, lang: Lang) -> Row:
         id=line.id,
         title=title(line, lang),
         numero=line.numero,
-        objet=line.objet,
+        objet=subject(line, lang),
         kind=kind_name(line.transaction, lang),
         etat=line.etat.value,
-        turn=turn_of(line, "", lang) or "–",
+        turn=turn_of(line, lang) or "–",
         echeance=line.echeance,
         deposited_by=line.deposited_by,
         created_at=line.created_at,

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from api.pages.render import rich, size, time_tag, words
+from api.pages.render import key_for, rich, size, time_tag, words
 from api.pages.timeline import HOLDS, Step, event_sentence, machine_line, main_line
 from api.problems import findings_catalogue
 from api.services import Right
@@ -23,6 +23,7 @@ from schemas.states import TERMINAL, Etat
 RESULT_ROLES = ("tamponne", "bordereau")
 DEPOSITED_ROLES = ("document", "annexe")
 
+MINISTRY_REFUSED = "anomalie_ministere"
 CORRECTABLE = frozenset({Etat.REFUSE, Etat.ANOMALIE})
 ACKNOWLEDGED = frozenset({Etat.ACQUITTE, Etat.SCELLE})
 
@@ -59,6 +60,7 @@ class Told:
     """A finding in the reader's language."""
 
     code: str
+    """Empty where the sentence is not ours."""
     place: str
     sentence: str
     remedy: str
@@ -102,10 +104,18 @@ def title(line: Line, lang: Lang) -> str:
     )
 
 
-def turn_of(line: Line, responsible: str, lang: Lang) -> str:
+def subject(line: Line, lang: Lang) -> str:
+    """The subject; that of a cancellation begins in the reader's language."""
+    begins = words().text("annulation_de", "fr", objet="")
+    if line.transaction == "6-1" and line.objet.startswith(begins):
+        return words().text("annulation_de", lang, objet=line.objet.removeprefix(begins))
+    return words().text("titre_7_1", lang) if line.transaction == "7-1" else line.objet
+
+
+def turn_of(line: Line, lang: Lang) -> str:
     """Whose turn it is, in words; empty where it is nobody's."""
     if line.awaits == "responsable":
-        return responsible or words().text("tour_responsable", lang)
+        return line.responsable
     return "" if line.awaits == "personne" else words().text(f"tour_{line.awaits}", lang)
 
 
@@ -118,17 +128,28 @@ def tell(finding: Mapping[str, Any], lang: Lang) -> Told:
 
 def tell_finding(finding: Finding, lang: Lang) -> Told:
     """A finding of our checks as sentences; one that the catalogue can't tell is shown by its code."""
+    if finding.code == MINISTRY_REFUSED:
+        return _ministry_s_refusal(finding, lang)
     catalogue = findings_catalogue()
     try:
         return Told(
             finding.code,
             finding.place,
             catalogue.sentence(finding, lang),
-            catalogue.remedy(finding.code, lang, **finding.params, place=finding.place),
+            catalogue.advice(finding, lang),
             catalogue.norm(finding.code),
         )
     except (UnknownMessage, KeyError):
         return Told(finding.code, finding.place, finding.code, "", "")
+
+
+def _ministry_s_refusal(finding: Finding, lang: Lang) -> Told:
+    # The banner says already that the ministry refused and what to do: what is new is its own reason.
+    given = " – ".join(filter(None, (finding.params.get("nature"), finding.params.get("detail"))))
+    motif = given or words().text("sans_motif", lang)
+    place = words().text("reponse_ministere", lang, transaction=finding.place)
+    norm = findings_catalogue().norm(finding.code)
+    return Told("", place, words().text("motif_ministere", lang, motif=motif), "", norm)
 
 
 def see(whole: Whole, visitor: Visitor, classification: Classification, lang: Lang) -> Sight:
@@ -140,8 +161,8 @@ def see(whole: Whole, visitor: Visitor, classification: Classification, lang: La
         short_title=line.numero or kind_name(line.transaction, lang),
         sentence=_sentence(whole, lang),
         next_step=_next_step(whole, lang),
-        turn=turn_of(line, whole.responsable, lang),
-        moving=line.etat not in TERMINAL,
+        turn=turn_of(line, lang),
+        moving=_moving(whole),
         actions=_actions(whole, visitor, lang),
         findings=tuple(tell(f, lang) for f in whole.refus),
         line=tuple(main_line(whole, lang)),
@@ -162,6 +183,12 @@ def see(whole: Whole, visitor: Visitor, classification: Classification, lang: La
     )
 
 
+def _moving(whole: Whole) -> bool:
+    # The ministry's refusal is sealed after the state is at its end.
+    unsealed = whole.line.etat is Etat.ANOMALIE and whole.version_scellee is None
+    return unsealed or whole.line.etat not in TERMINAL
+
+
 def _sentence(whole: Whole, lang: Lang) -> str | Markup:
     latest = whole.timeline[-1] if whole.timeline else None
     if latest is not None and latest.code in HOLDS:
@@ -169,7 +196,7 @@ def _sentence(whole: Whole, lang: Lang) -> str | Markup:
     line = whole.line
     when = line.date_transmission if line.etat is Etat.TRANSMIS else line.updated_at
     return rich(
-        f"phrase_{line.etat}",
+        key_for(f"phrase_{line.etat}", line.transaction),
         lang,
         quand=time_tag(when or line.updated_at, lang),
         date_ar=time_tag(line.date_ar, lang),
@@ -180,7 +207,8 @@ def _sentence(whole: Whole, lang: Lang) -> str | Markup:
 def _next_step(whole: Whole, lang: Lang) -> str:
     if whole.corrigee_par is not None:
         return words().text("suite_corrige", lang)
-    return words().text(f"suite_{whole.line.etat}", lang, responsable=whole.responsable)
+    key = key_for(f"suite_{whole.line.etat}", whole.line.transaction)
+    return words().text(key, lang, responsable=whole.responsable)
 
 
 def _actions(whole: Whole, visitor: Visitor, lang: Lang) -> tuple[Action, ...]:
@@ -241,7 +269,7 @@ def _facts(whole: Whole, classification: Classification, lang: Lang) -> tuple[tu
             facts.append((words().text(key, lang), value))
 
     tell_if("fait_numero", line.numero)
-    tell_if("fait_objet", line.objet)
+    tell_if("fait_objet", subject(line, lang))
     tell_if("fait_nature", nature_label(line.nature, classification) if line.nature else None)
     tell_if("fait_matiere", matiere_label(line.matiere, classification) if line.matiere else None)
     tell_if("fait_date_decision", time_tag(line.date_decision, lang) if line.date_decision else None)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from api.pages.render import day, instant, words
-from registry import wording
+from markupsafe import Markup, escape
+
+from api.pages.render import day, instant, key_for, words
+from registry import flow, wording
 from registry.envelopes import Event, File, Whole
 from schemas.catalogue import Lang
 from schemas.states import Etat
@@ -71,7 +73,7 @@ class Step:
     """One step of the timeline."""
 
     look: Look
-    sentence: str
+    sentence: str | Markup
     who: str
     """Who did it or whose turn it is, in words."""
     at: datetime | None
@@ -112,7 +114,19 @@ def _look(event: Event) -> Look:
 
 def _step(event: Event, files: dict[str, File], lang: Lang) -> Step:
     proof = files.get(event.file_id) if event.file_id else None
-    return Step(_look(event), event_sentence(event, lang), event.actor, event.at, proof)
+    return Step(_look(event), _linked(event_sentence(event, lang)), _actor(event, lang), event.at, proof)
+
+
+_ENVELOPE = re.compile(r"\b(?:acte|ann|cls)_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+
+
+def _linked(sentence: str) -> Markup:
+    """The sentence, each envelope that it names leading to its page."""
+    return Markup(_ENVELOPE.sub(r'<a href="/actes/\g<0>">\g<0></a>', str(escape(sentence))))  # noqa: S704
+
+
+def _actor(event: Event, lang: Lang) -> str:
+    return words().text("acteur_ministere", lang) if event.actor == flow.MINISTRY else event.actor
 
 
 def main_line(whole: Whole, lang: Lang) -> list[Step]:
@@ -143,7 +157,7 @@ def _ahead(whole: Whole, lang: Lang) -> list[Step]:
         steps.append(
             Step(
                 Look.CURRENT if first else Look.TODO,
-                words().text(f"etape_{milestone}", lang),
+                words().text(key_for(f"etape_{milestone}", whole.line.transaction), lang),
                 words().text(f"tour_{_WHOSE[milestone]}", lang),
                 echeance if first else None,
             )

@@ -14,6 +14,7 @@ from registry.wording import event_sentence
 from schemas.actes.classification import Classification
 from schemas.catalogue import Catalogue, Lang, load
 from schemas.findings import Finding
+from schemas.states import Etat
 
 _ID = "acte_019ab0f2-7c11-7d2e-9a3b-5f1c2d3e4a5b"
 
@@ -185,7 +186,18 @@ def resume(line: Line, lang: Lang) -> EnvoiResume:
     return EnvoiResume(**_resume(line, lang))
 
 
-def _resume(line: Line, lang: Lang) -> dict[str, Any]:
+def next_step(line: Line, corrected: bool) -> str:
+    """Key of `etats.toml` whose remedy says what comes next."""
+    if corrected:
+        return "corrige"
+    own = f"{line.etat}_{line.transaction.replace('-', '_')}"
+    return own if own in set(etats()) else line.etat.value
+
+
+def _resume(line: Line, lang: Lang, *, corrected: bool | None = None) -> dict[str, Any]:
+    if corrected is None:
+        # A refused envelope waits for a person until it is corrected; then it is nobody's turn.
+        corrected = line.etat in {Etat.REFUSE, Etat.ANOMALIE} and line.awaits == "personne"
     words = etats()
     return {
         "id": line.id,
@@ -194,7 +206,7 @@ def _resume(line: Line, lang: Lang) -> dict[str, Any]:
         "etat": line.etat.value,
         "libelle_etat": words.text(line.etat.value, lang),
         "a_qui": line.awaits,
-        "prochaine_etape": words.remedy(line.etat.value, lang),
+        "prochaine_etape": words.remedy(next_step(line, corrected), lang),
         "echeance": line.echeance,
         "numero": line.numero,
         "nature": line.nature,
@@ -213,7 +225,7 @@ def envoi(whole: Whole, lang: Lang) -> Envoi:
     """One envelope with everything."""
     here = f"/v1/actes/{whole.line.id}"
     return Envoi(
-        **_resume(whole.line, lang),
+        **_resume(whole.line, lang, corrected=whole.corrigee_par is not None),
         document_papier=whole.document_papier,
         date_classification=whole.classification_date,
         archive=whole.archive_nom,

@@ -97,13 +97,16 @@ def parse_classification(data: bytes) -> Classification:
     if root.tag != a("RetourClassification"):
         raise _unreadable()
     try:
-        return Classification(
+        found = Classification(
             date_version=date.fromisoformat((root.findtext(a("DateClassification")) or "").strip()),
             natures=tuple(_nature(node) for node in root.iterfind(f"{a('NaturesActes')}/{a('NatureActe')}")),
             matieres=_matieres(root),
         )
     except (KeyError, ValueError):
         raise _unreadable() from None
+    if not found.natures or not found.matieres:
+        raise _unreadable()
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -66,6 +66,8 @@ class ReturnMessage:
     envelope_xml: bytes | None
     notes: tuple[str, ...] = ()
     """Codes of what had to be tolerated: `encodage_corrige`, `enveloppe_absente`, `document_illisible`."""
+    destinataire: str | None = None
+    """SIREN that the return envelope names, where there is one: it may contradict `siren`."""
     faulty_message: str | None = None
     """Name of the message inside the refused envelope: tells which one it was when the mail does not."""
 
@@ -119,6 +121,7 @@ def _with_envelope(message: ReturnMessage, envelopes: list[_Document]) -> Return
     return replace(
         message,
         siren=message.siren or _stripped(siren),
+        destinataire=_stripped(siren),
         envelope_name=envelope.name,
         envelope_xml=envelope.data,
         notes=notes,

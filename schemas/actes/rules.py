@@ -25,7 +25,10 @@ from schemas.findings import Finding
 from schemas.identifiers import Departement, Siren
 from schemas.tar import DEFAULT_LIMITS, NORM_LIMIT, plain_name, printable
 
+DECENTRALISATION = date(1982, 3, 2)
+"""Loi n° 82-213: acts of the collectivités are transmitted to the State's representative."""
 OBJET_MAX = 499
+_TYPES_SHOWN = 12
 ANNEXES_MAX = DEFAULT_LIMITS.max_members - 3
 """What an archive of ours may hold beside envelope, message and main document."""
 _BUDGETAIRE = 5
@@ -132,6 +135,13 @@ def date_decision(acte: Acte, context: Context) -> Iterator[Finding]:
         yield Finding("date_future", "/date_decision", {"date": acte.date_decision.isoformat()})
 
 
+@_rule("date_ancienne")
+def date_ancienne(acte: Acte, _context: Context) -> Iterator[Finding]:
+    """Not before 2 March 1982, when loi n° 82-213 made the transmission of acts a duty. Rule of our own."""
+    if acte.date_decision < DECENTRALISATION:
+        yield Finding("date_ancienne", "/date_decision", {"date": acte.date_decision.isoformat()})
+
+
 @_rule("nature_inconnue")
 def nature(acte: Acte, context: Context) -> Iterator[Finding]:
     """One of the national natures, 1 to 6, and in the classification. §3.1, §10.1."""
@@ -194,12 +204,17 @@ def matiere_inconnue(acte: Acte, context: Context) -> Iterator[Finding]:
 @_rule("type_pj_interdit")
 def type_pj(acte: Acte, context: Context) -> Iterator[Finding]:
     """Five characters, and allowed for the nature, on every document. §3.4, §5.3, §10.1."""
-    allowed = {t.code for t in context.classification.allowed_types(acte.nature)}
+    natures = {n.code: n.libelle for n in context.classification.natures}
+    allowed = [t.code for t in context.classification.allowed_types(acte.nature)]
+    shown = ", ".join(allowed[:_TYPES_SHOWN]) + (", …" if len(allowed) > _TYPES_SHOWN else "")
     for place, piece in _placed(acte):
         if not re.fullmatch(r"[A-Z0-9_]{5}", piece.code_pj) or piece.code_pj not in allowed:
-            yield Finding(
-                "type_pj_interdit", place, {"code_pj": piece.code_pj[:40], "nature": str(acte.nature)}
-            )
+            params = {
+                "code_pj": piece.code_pj[:40],
+                "nature": natures.get(acte.nature, str(acte.nature)),
+                "permis": shown or "–",
+            }
+            yield Finding("type_pj_interdit", place, params)
 
 
 @_rule("document_format")

@@ -316,6 +316,45 @@ def test_what_matches_nothing_is_kept_in_quarantine(world: World, returns: Retur
     )
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        (b'insee:SIREN="219900016"', b'insee:SIREN="249900010"'),
+        (b'actes:DateReception="20', b'actes:DateReception="19'),
+        (b'actes:DateReception="20', b'actes:DateReception="21'),
+    ],
+)
+def test_a_return_that_contradicts_itself_goes_to_quarantine(
+    world: World, returns: Returns, lie: tuple[bytes, bytes]
+) -> None:
+    ref = world.sent()
+    assert returns.take(world.ar(ref, lie=lie)) is None
+    assert [row.reason for row in quarantined(world)] == ["quarantaine_discordant"]
+    assert world.row(ref).etat == "transmis"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        b'<actes:Matieres><actes:Matiere1 actes:CodeMatiere="x" actes:Libelle="y"/></actes:Matieres>',
+        b"",
+    ],
+)
+def test_a_classification_that_cannot_be_loaded_goes_to_quarantine(
+    world: World, returns: Returns, inner: bytes
+) -> None:
+    asked = world.sent(transaction="7-1", numero=None, id_acte=None, files=(), classification_date=None)
+    xml = (
+        b'<actes:RetourClassification xmlns:actes="http://www.interieur.gouv.fr/ACTES#v1.1-20040216">'
+        b"<actes:DateClassification>2026-01-01</actes:DateClassification>"
+        + inner
+        + b"</actes:RetourClassification>"
+    )
+    assert returns.take(world.mail("7-2.xml", xml)) is None
+    assert [row.reason for row in quarantined(world)] == ["quarantaine_illisible"]
+    assert world.row(asked).etat == "transmis"
+
+
 def test_an_acknowledgement_of_an_unknown_act_goes_to_quarantine(world: World, returns: Returns) -> None:
     ref = world.sent()
     mail = world.ar(ref)

@@ -153,15 +153,15 @@ class World:
             assert part is not None
             return part.read()
 
-    def ar(self, ref: EnvelopeRef, name: str = "ar-1-2.xml") -> bytes:
-        """The ministry's acknowledgement of an act, as a mail."""
+    def ar(self, ref: EnvelopeRef, name: str = "ar-1-2.xml", lie: tuple[bytes, bytes] = (b"", b"")) -> bytes:
+        """The ministry's acknowledgement of an act, as a mail; `lie` is replaced in it."""
         id_acte = self.row(ref).id_acte
         assert id_acte is not None
         xml = answers.build_ar_acte(
             self.message_sent(ref), id_acte=id_acte, date_reception=datetime.now(UTC).date(),
             classification=national().date_version,
         )  # fmt: skip
-        return self.mail(name, xml)
+        return self.mail(name, xml, lie)
 
     def anomaly(self, ref: EnvelopeRef) -> bytes:
         xml = answers.build_anomalie_acte(
@@ -170,7 +170,7 @@ class World:
         )  # fmt: skip
         return self.mail("anomalie.xml", xml)
 
-    def mail(self, name: str, xml: bytes) -> bytes:
+    def mail(self, name: str, xml: bytes, lie: tuple[bytes, bytes] = (b"", b"")) -> bytes:
         """A return mail: envelope and message as attachments."""
         message = EmailMessage()
         message["Subject"] = f"Retour {hashlib.sha256(xml).hexdigest()[:8]}"
@@ -180,7 +180,8 @@ class World:
             siren="219900016", departement="999", arrondissement="1", formulaires=[name]
         )
         for part_name, part in (("TACT--SPREF9991-219900016-20261123-1.xml", envelope), (name, xml)):
-            message.add_attachment(part, maintype="application", subtype="xml", filename=part_name)
+            told = part.replace(*lie) if lie[0] else part
+            message.add_attachment(told, maintype="application", subtype="xml", filename=part_name)
         return message.as_bytes()
 
     def load_classification(self, xml: bytes) -> None:

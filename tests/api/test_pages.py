@@ -115,7 +115,7 @@ def test_behind_tls_the_cookie_is_bound_to_its_host(
 def test_a_wrong_password_says_the_same_as_an_unknown_person(person: httpx2.Client) -> None:
     wrong = sign_in(person, password="autre")
     assert wrong.status_code == 401
-    assert "Adresse, mot de passe ou compte refusé" in wrong.text
+    assert "Adresse ou mot de passe incorrect" in wrong.text
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,7 @@ def _whole(etat: Etat, *events: Event) -> Whole:
         awaits=flow.TURN.get(etat, "personne"), numero="1", nature=1, matiere="7.10", objet="o",
         date_decision=None, deposited_by="Claire", created_at=NOW, updated_at=NOW,
         echeance=NOW + timedelta(days=5), date_transmission=None, date_ar=None, id_acte=None,
+        responsable="Claire Le Goff",
     )  # fmt: skip
     return Whole(
         line=line, document_papier=False, classification_date=None, archive_nom=None,
@@ -277,7 +278,7 @@ def test_dates_inside_sentences_are_french() -> None:
     assert event_sentence(event, "fr").endswith("daté du 23/11/2026")
 
 
-def test_a_ministry_s_anomaly_is_told_with_its_code_and_a_remedy() -> None:
+def test_a_ministry_s_anomaly_is_told_in_its_own_words_and_once() -> None:
     told = tell(
         {
             "code": "anomalie_ministere",
@@ -287,7 +288,59 @@ def test_a_ministry_s_anomaly_is_told_with_its_code_and_a_remedy() -> None:
         "fr",
     )
     assert "ODT-VERIF-01" in told.sentence
-    assert told.remedy
+    assert told.place == "Réponse du ministère (1-3)"
+
+
+def test_an_envelope_named_in_a_sentence_leads_to_its_page() -> None:
+    later = "acte_019ab0f2-7c11-7d2e-9a3b-5f1c2d3e4a5b"
+    steps = main_line(_whole(Etat.REFUSE, _event("corrige_par", enveloppe=later)), "fr")
+    assert f'<a href="/actes/{later}">{later}</a>' in steps[0].sentence
+
+
+def test_a_request_for_the_classification_awaits_no_stamp_and_no_slip() -> None:
+    act = _whole(Etat.ACQUITTE, _event("depose"))
+    request = replace(act, line=replace(act.line, transaction="7-1"))
+    assert "tamponné" in main_line(act, "fr")[-1].sentence
+    assert main_line(request, "fr")[-1].sentence == "Scellement au coffre"
+
+
+def test_the_ministry_is_named_in_the_reader_s_language() -> None:
+    event = replace(_event("acquitte", transaction="1-2", date="2026-11-23"), actor="Ministère")
+    assert main_line(_whole(Etat.SCELLE, event), "en")[0].who == "Ministry"
+
+
+def test_a_file_is_named_in_words_and_dates_are_french() -> None:
+    unknown = {"code": "format_inconnu", "place": "/annexes/1", "params": {"trouve": "?", "fichier": "a.doc"}}
+    assert tell(unknown, "fr").sentence.startswith(
+        "L’annexe 2 (« a.doc ») n’est d’aucun format accepté (format non"
+    )
+    empty = {"code": "fichier_vide", "place": "/document", "params": {}}
+    assert tell(empty, "fr").sentence == "Le document principal est vide."
+    late = {"code": "date_future", "place": "/date_decision", "params": {"date": "2026-12-24"}}
+    assert "24/12/2026" in tell(late, "fr").sentence
+
+
+def test_an_unknown_address_is_a_page_for_people_and_a_problem_for_software(person: httpx2.Client) -> None:
+    asked = person.get("/nulle-part", headers={"Accept": "text/html,*/*"})
+    assert (asked.status_code, "Page introuvable" in asked.text) == (404, True)
+    assert person.get("/v1/nulle-part", headers={"Accept": "text/html"}).json()["code"] == "introuvable"
+    assert person.get("/nulle-part").json()["code"] == "introuvable"
+
+
+def test_the_home_page_names_whose_turn_it_is_and_does_not_say_that_nothing_waits(
+    doors: Doors, person: httpx2.Client
+) -> None:
+    sign_in(person)
+    assert "Rien n’attend de vous" in person.get("/").text
+    refused = deposit(doors).json()["id"]
+    with doors.services.register.session(Platform("test")) as session:
+        flow.refuse(session, flow.locked(session, refused), [], NOW)
+    home = person.get("/").text
+    assert "Rien n’attend de vous" not in home
+    assert "Agent de Montfort</td>" in home
+    deposit(doors, precedente=refused)
+    assert "Rien n’attend de vous" in person.get("/").text
+    assert "nouvel envoi" in doors.get(f"/v1/actes/{refused}").json()["prochaine_etape"]
 
 
 def test_every_finding_that_the_catalogue_knows_can_be_told_even_with_values_missing() -> None:

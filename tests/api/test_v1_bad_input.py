@@ -238,3 +238,19 @@ def test_no_bytes_bring_the_door_down(doors: Doors, body: bytes, cut: int, at: i
     whole = acte_part() + file_part() + END
     answer = send(doors, whole[:at] + body + whole[at + cut :])
     assert answer.status_code < 500, answer.text
+
+
+def test_reasons_are_told_in_the_caller_s_language(doors: Doors) -> None:
+    wrong = deposit(doors, date_decision="23/11/2026", nature="x").json()["erreurs"]
+    assert [e["message"] for e in wrong] == [
+        "Date attendue sous la forme AAAA-MM-JJ",
+        "Nombre entier attendu",
+    ]
+    english = deposit(doors, date_decision="x", headers={"Accept-Language": "en"}).json()["erreurs"]
+    assert english[0]["message"] == "A date is expected, as YYYY-MM-DD"
+
+
+def test_a_wrong_piece_type_names_the_nature_and_those_allowed(doors: Doors) -> None:
+    said = deposit(doors, type_piece="99_XX").json()["erreurs"][0]["message"]
+    assert "Délibérations" in said
+    assert "99_DE, " in said

@@ -89,6 +89,7 @@ def test_a_number_serves_once_a_body(doors: Doors) -> None:
     deposit(doors)
     answer = deposit(doors)
     assert (answer.status_code, answer.json()["code"]) == (409, "numero_deja_utilise")
+    assert [erreur["pointeur"] for erreur in answer.json()["erreurs"]] == ["/numero"]
     assert len(doors.objects()) == 1
     assert doors.rows()["upload_intent"] == 0
     assert deposit(doors, token=doors.other.token).status_code == 202

@@ -52,7 +52,7 @@ def test_every_filter_narrows_the_list(doors: Doors) -> None:
     doors.put_in_state(b, Etat.SCELLE)
     today = datetime.now(UTC).date().isoformat()
     for query, expected in (
-        ("q=mediatheques", []),
+        ("q=mediatheques", [a]),
         ("q=médiathèques", [a]),
         ("q=B2", [b]),
         ("etat=scelle", [b]),

@@ -39,6 +39,7 @@ set -eu
 sha512sum --check --strict --quiet SHA512SUMS
 openssl x509 -in certificat.pem -pubkey -noout > cle.pub
 openssl dgst -sha512 -verify cle.pub -signature SHA512SUMS.sig SHA512SUMS
+(cut -c131- SHA512SUMS; find . ! -type d | cut -c3-) | sort | uniq -u
 openssl x509 -in certificat.pem -noout -fingerprint -sha256
 """
 
@@ -145,6 +146,8 @@ def test_anybodys_tools_accept_it(pack: bytes, tmp_path: Path) -> None:
         ["sh", "-c", SCRIPT], cwd=tmp_path / "d", check=True, capture_output=True, text=True, env=_utf8()
     )
     assert "Verified OK" in done.stdout
+    assert set(done.stdout.splitlines()) >= {"SHA512SUMS", "SHA512SUMS.sig", "cle.pub"}
+    assert not [line for line in done.stdout.splitlines() if "/" in line]
     shown = done.stdout.split("=")[-1].strip()
     assert shown.replace(":", "").lower() == KEY.fingerprint
     assert shown in (tmp_path / "d" / "LISEZ-MOI.txt").read_text()
@@ -202,6 +205,16 @@ def test_a_record_sealed_again_by_another_key_is_not_the_expected_one(store: S3S
     other = _pack(store, seal_sample(store, "coffre/autre", key=OTHER_KEY))
     assert verify_pack(io.BytesIO(other)).verdict is PackVerdict.TO_COMPARE
     assert _failed(other) == {6: ["certificat_autre"]}
+    report = verify_pack(io.BytesIO(other), expected_fingerprint=KEY.fingerprint)
+    assert report.verdict is PackVerdict.OTHER_CERTIFICATE
+    assert report.intact
+    assert not report.accepted
+    assert "intact, mais pas scellé par le certificat attendu" in report.sentence("fr")
+
+
+def test_the_holder_s_name_is_shown_plainly(pack: bytes) -> None:
+    seal = verify_pack(io.BytesIO(pack)).checks[3].sentence("fr")
+    assert "Signée par Pli, essais." in seal
 
 
 @pytest.mark.parametrize("missing", ["SHA512SUMS", "SHA512SUMS.sig"])

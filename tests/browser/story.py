@@ -269,7 +269,11 @@ def _scelle(story: Story, session: Session, row: Enveloppe, at: datetime) -> Non
 
 def _refuse(story: Story, session: Session, row: Enveloppe, at: datetime) -> None:
     findings = [
-        Finding("type_pj_interdit", "/annexes/0", {"code_pj": "22_AT", "nature": "1"}),
+        Finding(
+            "type_pj_interdit",
+            "/annexes/0",
+            {"code_pj": "22_AT", "nature": "Délibérations", "permis": "99_DE, 99_SE, 21_DA"},
+        ),
         Finding("matiere_inconnue", "/matiere", {"matiere": "4.9"}),
     ]
     flow.refuse(session, row, findings, at)

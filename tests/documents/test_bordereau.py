@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import documents
 from documents.bordereau import Bordereau, Etape, Fichier, PieceJointe, render_bordereau
 from documents.errors import DocumentError
-from documents.typesetting import printable, typeset
+from documents.typesetting import flowing, printable, typeset
 from schemas.catalogue import load
 from tests.documents.reading import text_of
 
@@ -88,11 +88,30 @@ def test_it_shows_every_fact_of_the_fact_sheet(rendered: bytes) -> None:
         "Commune de Saint-Aubin-sur-Loire", "SIREN 217100122", "Camille Ménard", "DEL_2026_041",
         "Approbation du compte financier unique 2025", "Transmission d’un acte", "20 novembre 2026",
         "Délibérations", "7.1 Décisions budgétaires", "071-217100122-20261120-DEL_2026_041-DE",
-        "23 novembre 2026", "1er décembre 2026", "Non définie", "Non notifiée",
+        "23 novembre 2026", "1er décembre 2026",
         "délibération.pdf", "99_DE-1-1_1.pdf", "application/pdf", "337,6 Ko", HASH,
         "Acquitté", "Ministère de l’Intérieur", "attendu vers 09 h 27", "Page 1 sur 1",
     ):  # fmt: skip
         assert fact in shown, fact
+
+
+def test_what_there_is_nothing_to_say_of_is_not_named(rendered: bytes) -> None:
+    shown = text_of(rendered)
+    assert "archivage" not in shown
+    assert "Notification" not in shown
+    assert "Preuve" in shown
+    bare = replace(BORDEREAU, etapes=(Etape("Déposé", "Pli", AT),), notifications=("mairie@saint-aubin.fr",))
+    shown = text_of(render_bordereau(bare))
+    assert "Preuve" not in shown
+    assert "mairie@saint-aubin.fr" in shown
+
+
+def test_a_long_name_breaks_behind_its_separators_only() -> None:
+    name = "217100122-20261120_DEL_2026_041_TACT_SPLI_0001.tar.gz"
+    pieces = flowing(name).split("\u200b")
+    assert "".join(pieces) == name
+    assert len(pieces) > 1
+    assert all(piece[-1] in "_." for piece in pieces[:-1])
 
 
 def test_times_are_those_of_paris(rendered: bytes) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner, Result
 
 from ops import admin
+from ops.words import messages
 from registry import accounts
 from registry.door import Platform, Register
 from schemas.identifiers import Siren
@@ -21,6 +25,7 @@ AGENT = ("user", "add", "a@saint-exemple.test", "--nom", "Agnès")
 @pytest.fixture
 def pli(register_url: str, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setenv("PLI_DATABASE_URL", register_url)
+    monkeypatch.setenv("PLI_LANG", "en")
     return CliRunner()
 
 
@@ -63,10 +68,18 @@ def test_a_password_is_shown_once_and_works(pli: CliRunner, register: Register) 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("collectivite", "add", "123456789", *BODY[3:]), "not a SIREN"),
+        (("collectivite", "add", "123456789", *BODY[3:]), "Luhn key"),
+        (("collectivite", "add", "12345", *BODY[3:]), "nine digits"),
         ((*BODY[:-1], "mairie@commune.example"), "not an address that the norm takes"),
-        (("user", "password", "inconnu@x.fr"), "not found"),
-        (("token", "list", SIREN), "not found"),
+        (("user", "password", "inconnu@x.fr"), "Nobody has the address"),
+        (("user", "grant", "a@x.fr", "maire", "--siren", SIREN), "Roles: agent, signataire"),
+        (("user", "grant", "a@x.fr", "agent"), "add --siren"),
+        (("user", "grant", "a@x.fr", "administrateur", "--siren", SIREN), "without --siren"),
+        (
+            ("token", "add", SIREN, "--label", "x", "--responsible", "a@x.fr", "--right", "tout"),
+            "Rights: actes:decider, actes:deposer",
+        ),
+        (("token", "list", SIREN), "No body has the SIREN"),
         (("quota", "add", "1000", "--window", "25:00-26:00"), "HH:MM-HH:MM"),
     ],
 )
@@ -80,7 +93,40 @@ def test_what_can_not_be_is_said_in_plain_words(
 
 def test_the_same_body_twice_is_refused(pli: CliRunner) -> None:
     run(pli, *BODY)
-    assert pli.invoke(admin.app, BODY).exit_code == 2
+    again = pli.invoke(admin.app, BODY)
+    assert again.exit_code == 2
+    assert "has this SIREN already" in again.output
+
+
+def test_the_same_address_twice_is_refused(pli: CliRunner) -> None:
+    run(pli, *AGENT)
+    assert "has this address already" in pli.invoke(admin.app, AGENT).output
+
+
+def test_who_has_no_role_in_the_body_can_not_answer_for_its_software(
+    pli: CliRunner, register: Register
+) -> None:
+    run(pli, *BODY)
+    run(pli, *AGENT)
+    asked = ("token", "add", SIREN, "--label", "Logiciel", "--responsible", "a@saint-exemple.test")
+    refused = pli.invoke(admin.app, asked)
+    assert refused.exit_code == 2
+    assert "no role in this body" in refused.output
+    assert len(run(pli, "token", "list", SIREN).output.splitlines()) == 1
+
+
+def test_lists_for_programs_have_tabs_and_whole_values(pli: CliRunner) -> None:
+    email = "prenom.compose.et.nom.tres.long@" + "tres-long." * 8 + "saint-exemple.test"
+    run(pli, "user", "add", email, "--nom", "Agnès")
+    heads, line = run(pli, "user", "list").output.splitlines()
+    assert heads.split("\t")[0] == "e-mail"
+    assert line.split("\t")[0] == email
+
+
+def test_every_refusal_of_the_register_has_its_sentence() -> None:
+    source = Path(accounts.__file__).read_text(encoding="utf-8")
+    codes = set(re.findall(r'AccountRefused\("(\w+)"\)', source)) - {"code_refuse"}
+    assert {f"admin_{code}" for code in codes} <= set(messages())
 
 
 def test_quotas_are_listed_and_removed(pli: CliRunner) -> None:

@@ -62,3 +62,20 @@ def test_a_library_s_exception_leaves_no_stack(out: io.StringIO) -> None:
         logging.getLogger("x").exception("boom")
     assert "contenu" not in out.getvalue()
     assert "Traceback" not in out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_form_of_log_shows_local_variables(form: str, out: io.StringIO) -> None:
+    configure_logs("essai", form=form, out=out)
+
+    def fail() -> None:
+        csrf_token = "jeton-secret"
+        raise ValueError(csrf_token)
+
+    try:
+        fail()
+    except ValueError:
+        structlog.get_logger("t").exception("failed")
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    assert out.getvalue().count("ValueError") == 2
+    assert "jeton-secret" not in out.getvalue()

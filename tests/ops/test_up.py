@@ -21,6 +21,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = pli("up", "--once", "--folder", str(folder))
     assert first.returncode == 0, first.stdout
     assert "Sealed in the vault" in first.stdout
+    assert "Vault: " in first.stdout
+    assert "Antivirus: " in first.stdout
     return folder
 
 
@@ -37,7 +39,7 @@ def test_nothing_is_left_running(folder: Path) -> None:
 def test_a_second_run_finds_what_the_first_one_made(folder: Path) -> None:
     second = pli("up", "--once", "--folder", str(folder))
     assert second.returncode == 0, second.stdout
-    assert "1 envelopes from earlier runs" in second.stdout
+    assert "1 act from earlier runs is there" in second.stdout
     assert processes_of(folder) == []
 
 

@@ -195,9 +195,31 @@ def test_a_browser_is_signed_out_by_time_by_hand_and_by_a_new_password(
     assert enter(register, "un tout autre mot de passe") is Outcome.REFUSED
 
 
+def test_whoever_answers_for_software_works_for_its_body(register: Register, person: str) -> None:
+    own, other = body(register), body(register, "214400152")
+    with inside(register) as session:
+        accounts.grant(session, person, "agent", other)
+        with pytest.raises(AccountRefused, match="responsable_hors_collectivite"):
+            accounts.create_token(
+                session,
+                NOW,
+                collectivite_id=own,
+                label="x",
+                rights={"actes:lire"},
+                responsible_user_id=person,
+            )
+        with pytest.raises(AccountRefused, match="responsable_hors_collectivite"):
+            accounts.add_certificate(
+                session, NOW, fingerprint_sha256="ab" * 32, collectivite_id=own, label="x",
+                rights={"actes:lire"},
+                responsible_user_id=person,
+            )  # fmt: skip
+
+
 def test_a_token_is_stored_hashed_and_its_use_is_noted_once_a_minute(register: Register, person: str) -> None:
     own = body(register)
     with inside(register) as session:
+        accounts.grant(session, person, "agent", own)
         token = accounts.create_token(
             session, NOW, collectivite_id=own, label="Logiciel", rights={"actes:lire", "actes:deposer"},
             responsible_user_id=person,
@@ -223,6 +245,7 @@ def test_a_token_is_stored_hashed_and_its_use_is_noted_once_a_minute(register: R
 def test_only_the_bodys_own_tokens_and_certificates_can_be_revoked(register: Register, person: str) -> None:
     own, other = body(register), body(register, "214400152")
     with inside(register) as session:
+        accounts.grant(session, person, "agent", own)
         token = accounts.create_token(
             session, NOW, collectivite_id=own, label="x", rights={"actes:lire"}, responsible_user_id=person
         )

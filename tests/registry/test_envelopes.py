@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from registry import envelopes
+from registry import envelopes, flow
 from registry.door import NotFound, OneBody, Platform, Register
 from registry.envelopes import Filters
 from schemas.identifiers import new_id
 from schemas.states import Etat, Famille
-from tests.registry.rows import two_bodies
+from tests.registry.rows import NOW, accepted, two_bodies
 
 MATIERES = ("7.10", "8.3", "1.1", "3.5")
 
@@ -29,6 +29,7 @@ def fill(register: Register, body: str, count: int, state: Etat = Etat.SCELLE) -
             "nature": str(1 + n % 6),
             "matiere": MATIERES[n % 4],
             "objet": f"Tarifs de la médiathèque {n}" if n % 50 == 0 else f"Voirie {n}",
+            "texte": f"tarifs de la mediatheque {n}" if n % 50 == 0 else f"voirie {n}",
             "etat": state.value if n % 100 else "a_decider",
             "famille": "termine" if n % 100 else "a_faire",
             "ar": date(2026, 1 + n % 12, 1),
@@ -39,9 +40,10 @@ def fill(register: Register, body: str, count: int, state: Etat = Etat.SCELLE) -
         session.execute(
             text(
                 "insert into enveloppe (id, transaction, collectivite_id, etat, famille, numero, nature,"
-                " matiere, objet, deposited_by, responsible_user_id, date_ar, echeance, created_at,"
-                " updated_at) values"
-                " (:id, '1-1', :body, :etat, :famille, :numero, :nature, :matiere, :objet, 'x', 'usr_1', :ar,"
+                " matiere, objet, texte_recherche, deposited_by, responsible_user_id, date_ar, echeance,"
+                " created_at, updated_at) values"
+                " (:id, '1-1', :body, :etat, :famille, :numero, :nature, :matiere, :objet, :texte, 'x',"
+                " 'usr_1', :ar,"
                 " case when :etat = 'a_decider' then now() end, now(), now())"
             ),
             rows,
@@ -91,6 +93,7 @@ EVERY_FILTER = (
     Filters(depose_du=date(2026, 1, 2), depose_au=date(2026, 1, 3)),
     Filters(ar_du=date(2026, 3, 1), ar_au=date(2026, 3, 31)),
     Filters(nature=2, famille=Famille.TERMINE, q="voirie"),
+    Filters(famille=Famille.TERMINE, a_corriger=True),
 )
 
 
@@ -125,6 +128,31 @@ def test_counters_show_what_waits_and_stop_at_the_cap(
     with register.session(OneBody(mine)) as session:
         counts = envelopes.count_families(session)
     assert counts == {Famille.A_FAIRE: 2, Famille.ANOMALIE: 0, Famille.EN_COURS: 0}
+
+
+def test_what_a_later_envelope_corrects_is_counted_no_more(register: Register) -> None:
+    mine, _ = two_bodies(register)
+    refused = accepted(register, mine, "2026_1")
+    with register.session(OneBody(mine)) as session:
+        flow.refuse(session, flow.locked(session, refused), [], NOW)
+    with register.session(OneBody(mine)) as session:
+        assert envelopes.count_families(session)[Famille.ANOMALIE] == 1
+        assert envelopes.line(session, refused).responsable == "Agnès Martin"
+    accepted(register, mine, "2026_1", precedente_id=refused)
+    with register.session(OneBody(mine)) as session:
+        assert envelopes.count_families(session)[Famille.ANOMALIE] == 0
+        open_ones = Filters(famille=Famille.ANOMALIE, a_corriger=True)
+        assert envelopes.search(session, open_ones, limit=5).lines == ()
+
+
+@pytest.mark.parametrize(
+    "words", ["mediatheque", "MÉDIATHÈQUE", "médiathèques", "oeuvre", "œuvres", "l'ecole"]
+)
+def test_words_are_found_with_or_without_accents_and_ligatures(register: Register, words: str) -> None:
+    mine, _ = two_bodies(register)
+    accepted(register, mine, objet="Œuvres de la médiathèque de l’École")
+    with register.session(OneBody(mine)) as session:
+        assert len(envelopes.search(session, Filters(q=words), limit=5).lines) == 1
 
 
 def test_another_bodys_envelope_is_not_found(register: Register) -> None:

@@ -86,7 +86,8 @@ def test_a_matiere_is_found_by_its_path() -> None:
 def test_files_from_before_the_piece_types_are_read() -> None:
     body = (
         "<a:DateClassification>2004-04-01</a:DateClassification><a:NaturesActes>"
-        '<a:NatureActe a:CodeNatureActe="1" a:Libelle="D" a:TypeAbrege="DE"/></a:NaturesActes><a:Matieres/>'
+        '<a:NatureActe a:CodeNatureActe="1" a:Libelle="D" a:TypeAbrege="DE"/></a:NaturesActes><a:Matieres>'
+        '<a:Matiere1 a:CodeMatiere="1" a:Libelle="M"/></a:Matieres>'
     )
     old = parse_classification(f"{HEAD}{body}</a:RetourClassification>".encode())
     assert old.nature(1).types_pj == ()

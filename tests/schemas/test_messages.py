@@ -49,4 +49,6 @@ def test_french_is_set_as_french_is(code: str) -> None:
 
 def test_a_finding_becomes_a_sentence() -> None:
     finding = Finding("xml_mal_forme", "acte.xml", {"ligne": "3"})
-    assert CATALOGUE.sentence(finding, "en") == "The XML file “acte.xml” is not well formed (line 3)."
+    assert (
+        CATALOGUE.sentence(finding, "en") == "The file “acte.xml” is an XML that is not well formed (line 3)."
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.actes.classification import national
 from schemas.actes.model import Acte, Emetteur, Piece
 from schemas.actes.package import check_package, id_acte, open_package
-from schemas.actes.rules import RULES, check_acte
+from schemas.actes.rules import DECENTRALISATION, RULES, check_acte
 from schemas.actes.text import to_latin1
 from schemas.content import JPEG, PDF, PNG, XML
 from schemas.tar import NORM_LIMIT
@@ -241,7 +241,7 @@ def receivable(draw: st.DrawFn) -> Acte:
     )
     return samples.acte(
         numero=draw(st.from_regex(r"([A-Z0-9][A-Z0-9_]{0,13})?[A-Z0-9]", fullmatch=True)),
-        date_decision=draw(st.dates(max_value=samples.TODAY)),
+        date_decision=draw(st.dates(min_value=DECENTRALISATION, max_value=samples.TODAY)),
         nature=nature,
         matiere=draw(st.sampled_from([path for path in national().matieres if len(path) == 2])),
         objet=draw(st.text("aé €’œ\t&<\"'", min_size=1, max_size=200).filter(str.strip)),

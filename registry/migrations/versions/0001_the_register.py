@@ -156,13 +156,11 @@ def upgrade() -> None:
         sa.Column("precedente_id", sa.Text(collation="C"), nullable=True),
         sa.Column("acte_id", sa.Text(collation="C"), nullable=True),
         sa.Column("refus", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("texte_recherche", sa.Text(), nullable=False),
         sa.Column(
             "recherche",
             postgresql.TSVECTOR(),
-            sa.Computed(
-                "to_tsvector('french'::regconfig, coalesce(numero,'') || ' ' || objet || ' ' || coalesce(id_acte,''))",
-                persisted=True,
-            ),
+            sa.Computed("to_tsvector('french'::regconfig, texte_recherche)", persisted=True),
             nullable=False,
         ),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
