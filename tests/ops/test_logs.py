@@ -76,6 +76,6 @@ def test_no_form_of_log_shows_local_variables(form: str, out: io.StringIO) -> No
         fail()
     except ValueError:
         structlog.get_logger("t").exception("failed")
-        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+        logging.getLogger("a_library").exception("failed too")
     assert out.getvalue().count("ValueError") == 2
     assert "jeton-secret" not in out.getvalue()
