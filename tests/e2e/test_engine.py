@@ -64,7 +64,9 @@ def test_a_real_antivirus_refuses_a_virus_and_lets_the_rest_pass(tmp_path: Path)
         start_clamd(tmp_path / "clamd") as address,
         platform_up(tmp_path / "stack", PLI_ANTIVIRUS=address, **SHORT) as platform,
     ):
-        infected = platform.software.deposit(document=pdf().replace(b"startxref", b"%" + EICAR + b"\nstartxref"))
+        infected = platform.software.deposit(
+            document=pdf().replace(b"startxref", b"%" + EICAR + b"\nstartxref")
+        )
         refused = platform.software.wait_for(infected, "refuse")
         assert refused["refus"][0]["code"] == "virus_trouve"
         clean = platform.software.wait_for(platform.software.deposit(), "scelle")
