@@ -66,7 +66,15 @@ class Register:
     """PostgreSQL behind scoped sessions."""
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
-        self.engine: Engine = create_engine(url, pool_size=pool_size, max_overflow=10, pool_pre_ping=True)
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=True,
+            # Filters of a list differ by orders of magnitude in what they leave: a plan made once for all
+            # values (as PostgreSQL does after five executions) is the wrong one for most.
+            connect_args={"options": "-c plan_cache_mode=force_custom_plan"},
+        )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
