@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -274,13 +272,3 @@ def test_the_schema_names_line_and_element() -> None:
     assert finding.place == "m.xml:2 /actes:Acte"
     assert "NumeroInterne" in finding.params["detail"]
     assert "http" not in finding.params["detail"]
-
-
-@pytest.mark.skipif(
-    "PLI_REFERENCE_XSD" not in os.environ,
-    reason="PLI_REFERENCE_XSD names no folder with the reference schemas",
-)
-def test_our_schema_judges_as_the_reference_does() -> None:
-    report = conformance.compare(Path(os.environ["PLI_REFERENCE_XSD"]), random_per_sample=100)
-    assert [(d.sample, d.mutation, d.ours, d.reference) for d in report.differences] == []
-    assert report.judged > 10_000
