@@ -23,6 +23,10 @@ COLLECT_RETURNS = "collect_returns"
 SWEEP = "sweep"
 
 
+POSITIVE = frozenset({"1-2", "6-2", "7-2", "7-3"})
+"""Answers of the ministry after which an envelope is acknowledged; the others refuse it."""
+
+
 @dataclass(frozen=True)
 class EnvelopeRef:
     """The envelope an activity works on."""

@@ -22,7 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities import contracts
 from activities.alive import kept_alive
 from activities.common import PARIS, ActesSettings, file_ref, fresh_id, now
-from activities.contracts import Collected, ReturnArrived
+from activities.contracts import POSITIVE, Collected, ReturnArrived
 from archive.store import ObjectStore, Ref
 from gateways.mailbox import Mailbox
 from registry import flow, reference
@@ -33,8 +33,6 @@ from schemas.actes.naming import parse_file_name, parse_id_acte
 from schemas.actes.returns import ReturnMessage, parse_return
 from schemas.findings import Refused
 from schemas.states import AWAITING_STATE, Etat
-
-POSITIVE = frozenset({"1-2", "6-2", "7-2", "7-3"})
 
 QUARANTINE_REASONS = {
     "retour_non_traite": "quarantaine_non_traite",

@@ -35,10 +35,10 @@ from api.problems import Problem, conflict, finding_of
 from api.services import Principal, Services
 from api.uploads import Upload, spool_file
 from archive.store import StoreError
-from registry import accounts, envelopes, flow
+from registry import accounts, envelopes, flow, reference
 from registry.door import Conflict
 from registry.models import Collectivite
-from schemas.actes.classification import Classification, national, parse_classification
+from schemas.actes.classification import Classification
 from schemas.actes.model import Acte, Emetteur, Piece
 from schemas.actes.opening import open_package
 from schemas.actes.package import id_acte
@@ -328,9 +328,7 @@ def current_classification(services: Services, principal: Principal) -> Classifi
 def _reference_data(services: Services, principal: Principal) -> tuple[Collectivite, Classification]:
     own = body_id(principal)
     with services.register.session(principal.scope) as session:
-        body = accounts.collectivite(session, own)
-        received = envelopes.current_classification(session, own)
-    return body, national() if received is None else parse_classification(received.xml)
+        return accounts.collectivite(session, own), reference.classification(session, own)
 
 
 def body_id(principal: Principal) -> str:

@@ -27,6 +27,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities import contracts
     from activities.contracts import (
+        POSITIVE,
         Checked,
         Decision,
         DecisionTaken,
@@ -38,9 +39,6 @@ with workflow.unsafe.imports_passed_through():
         Transmitted,
         Withdrawal,
     )
-
-POSITIVE = frozenset({"1-2", "6-2", "7-2", "7-3"})
-"""Answers after which the envelope is acknowledged; the others refuse it."""
 
 OURS = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
